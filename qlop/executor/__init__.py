@@ -1,0 +1,1 @@
+"""Carry out actions, one mutation at a time, and see how each ended."""

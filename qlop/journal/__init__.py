@@ -1,0 +1,1 @@
+"""Remember what was intended and how it ended, across any crash."""

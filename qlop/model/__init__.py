@@ -1,0 +1,1 @@
+"""What is talked about: frozen values that every other package shares."""

@@ -1,0 +1,219 @@
+"""Fold the journal into what the planner must remember.
+
+The journal is a list of records; ``fold`` makes a ``History`` of any prefix of it. An
+action that was intended and has no end is *in flight*: nothing else happens to its
+guest until looking has shown how it ended.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from qlop.model.action import Verb
+from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, ServiceName, Upid, VmId
+
+
+class Ending(Enum):
+    """How an action ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """PVE said so: at once, or as the task's exit status."""
+    SUPERSEDED = "superseded"
+    """The last look before it showed another world: nothing was sent."""
+    UNKNOWN = "unknown"
+    """The answer was lost; observing has yet to tell. Never final."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intended:
+    """An action is about to be sent. Written before anything leaves the house.
+
+    ``vmid``, ``node`` and ``witness`` reserve the place of a guest that is created;
+    ``source`` is the template of a clone. ``expects`` says what a look will show if it
+    happened, by verb (see ``planner.settle``).
+    """
+
+    at: datetime
+    cycle: CycleId
+    action: ActionId
+    attempt: int
+    verb: Verb
+    subject: GuestName
+    service: ServiceName
+    index: int
+    vmid: VmId
+    node: NodeName
+    target: NodeName
+    reason: str = ""
+    summary: str = ""
+    witness: str = ""
+    source: VmId | None = None
+    expects: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatched:
+    """PVE took the action; ``upid`` is its task, None if it was done at once."""
+
+    at: datetime
+    action: ActionId
+    attempt: int
+    upid: Upid | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The action ended. An ``UNKNOWN`` one stays in flight until a later record."""
+
+    at: datetime
+    action: ActionId
+    attempt: int
+    ending: Ending
+    error: str = ""
+    """The kind of error, empty if there was none."""
+    message: str = ""
+
+
+JournalRecord = Intended | Dispatched | Finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inflight:
+    """An action whose end is not known."""
+
+    intended: Intended
+    upid: Upid | None = None
+    dispatched: bool = False
+    """PVE answered: whether it was done is only a matter of the task's end."""
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An action that failed ``count`` times in a row, last at ``at``."""
+
+    count: int
+    at: datetime
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """The VMID and witness under which a guest of ours was, or is to be, created."""
+
+    vmid: VmId
+    witness: str
+    node: NodeName
+    by: Verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the journal says, folded.
+
+    ``failures`` are per guest and verb, in a row: a success of that verb on that guest
+    clears them, so does an action of another fingerprint (somebody changed something).
+    """
+
+    inflight: Mapping[GuestName, Inflight] = field(default_factory=dict)
+    failures: Mapping[ActionId, Failure] = field(default_factory=dict)
+    reservations: Mapping[tuple[ServiceName, int], Reservation] = field(default_factory=dict)
+    attempts: Mapping[ActionId, int] = field(default_factory=dict)
+
+
+def fold(records: Iterable[JournalRecord]) -> History:
+    """Return what the records, oldest first, amount to."""
+    folding = Folding()
+    for record in records:
+        folding.add(record)
+    return folding.history()
+
+
+class Folding:
+    """The fold, kept open so that a daemon need not begin anew with every record."""
+
+    def __init__(self) -> None:
+        self._inflight: dict[GuestName, Inflight] = {}
+        self._failures: dict[ActionId, Failure] = {}
+        self._failing: dict[tuple[GuestName, Verb], ActionId] = {}
+        self._reservations: dict[tuple[ServiceName, int], Reservation] = {}
+        self._attempts: dict[ActionId, int] = {}
+        self._subjects: dict[ActionId, GuestName] = {}
+        self._history: History | None = None
+
+    def add(self, record: JournalRecord) -> None:
+        """Take one more record in."""
+        self._history = None
+        match record:
+            case Intended():
+                self._intend(record)
+            case Dispatched():
+                self._dispatch(record)
+            case Finished():
+                self._finish(record)
+
+    def history(self) -> History:
+        """Return the history so far; the same value until the next record."""
+        if self._history is None:
+            self._history = History(
+                inflight=dict(self._inflight),
+                failures=dict(self._failures),
+                reservations=dict(self._reservations),
+                attempts=dict(self._attempts),
+            )
+        return self._history
+
+    def _intend(self, record: Intended) -> None:
+        self._inflight[record.subject] = Inflight(intended=record)
+        self._attempts[record.action] = record.attempt
+        self._subjects[record.action] = record.subject
+        if record.verb in {Verb.CREATE, Verb.CLONE}:
+            self._reservations[record.service, record.index] = Reservation(
+                vmid=record.vmid, witness=record.witness, node=record.target, by=record.verb
+            )
+
+    def _dispatch(self, record: Dispatched) -> None:
+        flying = self._flying(record)
+        if flying is not None:
+            self._inflight[flying.intended.subject] = Inflight(
+                intended=flying.intended, upid=record.upid, dispatched=True
+            )
+
+    def _finish(self, record: Finished) -> None:
+        flying = self._flying(record)
+        if flying is None:
+            return
+        intended = flying.intended
+        if record.ending is Ending.UNKNOWN:
+            self._inflight[intended.subject] = Inflight(
+                intended=intended,
+                upid=flying.upid,
+                dispatched=flying.dispatched,
+                ambiguous=True,
+            )
+            return
+        del self._inflight[intended.subject]
+        place = (intended.subject, intended.verb)
+        former = self._failing.pop(place, None)
+        before = self._failures.pop(former, None) if former is not None else None
+        if record.ending is Ending.FAILED:
+            again = before is not None and former == record.action
+            self._failing[place] = record.action
+            self._failures[record.action] = Failure(
+                count=(before.count + 1) if again and before is not None else 1,
+                at=record.at,
+                error=record.error,
+                message=record.message,
+            )
+        if intended.verb is Verb.DESTROY and record.ending is Ending.SUCCEEDED:
+            self._reservations.pop((intended.service, intended.index), None)
+
+    def _flying(self, record: Dispatched | Finished) -> Inflight | None:
+        subject = self._subjects.get(record.action)
+        flying = self._inflight.get(subject) if subject is not None else None
+        if flying is None or flying.intended.attempt != record.attempt:
+            return None
+        return flying if flying.intended.action == record.action else None

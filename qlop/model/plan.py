@@ -1,0 +1,91 @@
+"""Freeze what was decided: actions, their order and reasons, a verdict per subject."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from qlop.model.action import Action
+from qlop.model.desired import Desired
+from qlop.model.finding import Finding
+from qlop.model.history import History
+from qlop.model.guest import Power
+from qlop.model.ids import ActionId, GuestName, Revision, ServiceName
+from qlop.model.impact import Impact
+from qlop.model.observed import Observed
+from qlop.model.owner import OwnerMark
+from qlop.model.verdict import SubjectVerdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanInput:
+    """Everything a plan depends on. ``desired.cluster.policy`` is the policy."""
+
+    desired: Desired
+    observed: Observed
+    history: History
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One field that will differ; ``old`` and ``new`` are for people (empty: not set)."""
+
+    field: str
+    old: str
+    new: str
+    impact: Impact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Premise:
+    """What must still be true of an existing guest when an action on it is sent.
+
+    The executor looks right before: another mark, witness or lock, or another ``power``
+    (None: any will do) means the world moved, and nothing is sent.
+    """
+
+    mark: OwnerMark
+    witness: str
+    power: Power | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedAction:
+    """An action with its place in the order.
+
+    It may be dispatched when all of ``after`` are done; those not of this plan count as
+    done. ``impact`` is the worst of its changes and of the action itself. ``premise`` is
+    None only for what creates a guest. ``takes`` names the queues it stands in
+    (``node:pve1``, ``migration:pve1``, ``storage:local-lvm@pve1``, ``storage:nas``); the
+    executor lets as many through as ``Limits`` says.
+    """
+
+    id: ActionId
+    action: Action
+    reason: str
+    impact: Impact
+    service: ServiceName
+    index: int
+    premise: Premise | None = None
+    takes: tuple[str, ...] = ()
+    witness: str = ""
+    """For what creates a guest: the witness it will have."""
+    changes: tuple[Change, ...] = ()
+    after: tuple[ActionId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The frozen decision of one cycle.
+
+    ``reconsider_at``: the earliest instant at which equal inputs would give another
+    plan (a backoff ends); None if time alone changes nothing.
+    """
+
+    revision: Revision
+    actions: tuple[PlannedAction, ...]
+    verdicts: Mapping[GuestName, SubjectVerdict]
+    unmanaged: tuple[GuestName, ...] = ()
+    """Names of guests that are not ours, as ``name (vmid)``."""
+    findings: tuple[Finding, ...] = ()
+    reconsider_at: datetime | None = None

@@ -1,0 +1,1 @@
+"""Look at the cluster at a constant cost and say what could not be seen."""

@@ -1,0 +1,1 @@
+"""Decide, purely, what brings the observed cluster to the desired one."""

@@ -1,0 +1,235 @@
+"""Name every way in which qlop touches the outside.
+
+Each port is a ``Protocol`` with at least two implementations: the real one and one
+that runs in a test. What crosses a port is plain data; what goes wrong there is a
+``PortError`` of one of six kinds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Protocol
+from urllib.parse import quote
+
+from typing_extensions import override
+
+from qlop.model.history import JournalRecord
+
+Json = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+"""What a JSON document can hold. PVE's payloads are of this type until ``pve.parse``."""
+
+Scalar = str | int | float
+"""What a parameter of a PVE call can be. Booleans are ``0`` and ``1``, as PVE wants them."""
+
+
+class Method(Enum):
+    """The four HTTP methods PVE's API knows."""
+
+    GET = "GET"
+    POST = "POST"
+    PUT = "PUT"
+    DELETE = "DELETE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PveCall:
+    """One call of the PVE API, before anything is encoded.
+
+    ``route`` is the path template below ``/api2/json`` (``/nodes/{node}/qemu/{vmid}/config``):
+    it is also the label under which the call is counted. ``at`` fills the template.
+    """
+
+    method: Method
+    route: str
+    at: Mapping[str, str | int] = field(default_factory=dict)
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Return the path below ``/api2/json``, each value percent-encoded."""
+        return self.route.format(
+            **{name: quote(str(value), safe="") for name, value in self.at.items()}
+        )
+
+    @property
+    def is_mutation(self) -> bool:
+        """Return whether the call may change the cluster."""
+        return self.method is not Method.GET
+
+
+class ErrorKind(Enum):
+    """What a failed call means for whoever made it.
+
+    There are six, and no guess: whatever can't be told apart from a mutation that was
+    carried out is ``AMBIGUOUS``.
+    """
+
+    TRANSIENT = "transient"
+    """Nothing happened; the same call may succeed later."""
+    CONFLICT = "conflict"
+    """Somebody else was faster, or holds a lock: look again before deciding."""
+    NOT_FOUND = "not-found"
+    """The subject does not exist, as far as the answering node knows."""
+    DENIED = "denied"
+    """The token is wrong, expired, or lacks a privilege."""
+    INVALID = "invalid"
+    """PVE refuses these parameters; repeating them can't help."""
+    AMBIGUOUS = "ambiguous"
+    """The answer to a mutation was lost; only looking can tell."""
+
+
+class PortError(Exception):
+    """Something outside did not do what was asked."""
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        status: int | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        """Say which ``kind`` it is and, in ``message``, what the other side said.
+
+        ``status`` is the HTTP status if there was an answer; ``fields`` are PVE's
+        per-parameter complaints of a 400.
+        """
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.fields: Mapping[str, str] = dict(fields or {})
+
+    @override
+    def __str__(self) -> str:
+        details = "; ".join(f"{name}: {text}" for name, text in sorted(self.fields.items()))
+        return f"{self.message} ({details})" if details else self.message
+
+
+def port_error(
+    call: PveCall, *, status: int, reason: str, fields: Mapping[str, str] | None = None
+) -> PortError:
+    """Classify an HTTP answer that is not a success.
+
+    PVE puts its error text into the reason phrase and uses 500 for almost everything
+    (``PVE/APIServer/Formatter/Standard.pm``), so the text decides where the status can't.
+    """
+    message = reason.strip() or f"HTTP status {status}"
+    return PortError(
+        _kind_of(call, status, message.lower()), message, status=status, fields=fields
+    )
+
+
+_CONFLICT_TEXTS = (
+    "checksum mismatch",
+    "detected modified configuration",
+    "is locked",
+    "can't lock file",
+    "got lock request timeout",
+    "already exists",
+    "already running",
+    "not running",
+    "is running",
+)
+_NOT_FOUND_TEXTS = (
+    "does not exist",
+    "unable to find configuration file",
+    "no such",
+    "hostname lookup",
+)
+_TRANSIENT_TEXTS = ("no quorum", "not ready", "got timeout", "too many", "connection refused")
+
+
+def _kind_of(call: PveCall, status: int, text: str) -> ErrorKind:
+    if status in {401, 403}:
+        return ErrorKind.DENIED
+    if status == 400:
+        return ErrorKind.NOT_FOUND if "no such task" in text else ErrorKind.INVALID
+    if status == 404:
+        return ErrorKind.NOT_FOUND
+    if status in {501, 506}:
+        return ErrorKind.INVALID
+    if status == 595:  # pveproxy could not connect to the other node: nothing was sent.
+        return ErrorKind.TRANSIENT
+    if status == 429 or (status == 503 and not call.is_mutation):
+        return ErrorKind.TRANSIENT
+    if status == 500:
+        for kind, texts in (
+            (ErrorKind.CONFLICT, _CONFLICT_TEXTS),
+            (ErrorKind.NOT_FOUND, _NOT_FOUND_TEXTS),
+            (ErrorKind.TRANSIENT, _TRANSIENT_TEXTS),
+        ):
+            if any(sample in text for sample in texts):
+                return kind
+        return ErrorKind.INVALID
+    return ErrorKind.AMBIGUOUS if call.is_mutation else ErrorKind.TRANSIENT
+
+
+class PveApi(Protocol):
+    """The PVE API, one method wide."""
+
+    async def call(self, call: PveCall) -> Json:
+        """Return the ``data`` of the answer.
+
+        Raises:
+            PortError: with the kind that says what the failure means.
+        """
+        ...
+
+
+class RemoteShell(Protocol):
+    """A command on a node, over SSH, with a key that can run only that command."""
+
+    async def run(self, command: str, *, timeout_s: float) -> str:
+        """Return the standard output of ``command``.
+
+        Raises:
+            PortError: ``TRANSIENT`` if no node could be asked, ``DENIED`` if the key or
+                the host key was refused.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Wall time, and waiting."""
+
+    def now(self) -> datetime:
+        """Return the present instant, aware, in UTC."""
+        ...
+
+    async def sleep(self, span: timedelta) -> None:
+        """Wait for ``span``."""
+        ...
+
+
+class Ids(Protocol):
+    """Chance: identifiers and jitter, from a source that can be seeded."""
+
+    def cycle_id(self) -> str:
+        """Return a short identifier for one cycle."""
+        ...
+
+    def jitter(self) -> float:
+        """Return a number in [0, 1)."""
+        ...
+
+
+class Journal(Protocol):
+    """The append-only record of what was intended and how it ended.
+
+    A record is durable when ``append`` returns: a mutation may be sent after that, and
+    not before.
+    """
+
+    def append(self, record: JournalRecord) -> None:
+        """Write ``record`` durably.
+
+        Raises:
+            PortError: ``TRANSIENT`` if it could not be written (a full disk, say).
+        """
+        ...
+
+    def records(self) -> Sequence[JournalRecord]:
+        """Return every record that history is folded from, oldest first."""
+        ...

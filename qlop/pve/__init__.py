@@ -1,0 +1,1 @@
+"""Speak Proxmox VE's API: actions to calls, payloads to model values."""

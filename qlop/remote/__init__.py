@@ -1,0 +1,1 @@
+"""Read a node over SSH with a key that can do nothing else."""

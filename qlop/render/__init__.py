@@ -1,0 +1,1 @@
+"""Turn plans, findings and status into text, JSON or HTML, purely."""

@@ -1,0 +1,1 @@
+"""A simulated Proxmox VE cluster that answers as the real one does."""

@@ -1,0 +1,1 @@
+"""Bring the desired state in: files, and news that they changed."""

@@ -1,0 +1,1 @@
+"""Tell people and machines what qlop does: logs and metrics."""
