@@ -6,12 +6,16 @@ guest until looking has shown how it ended.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
 from qlop.model.action import Verb
 from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, ServiceName, Upid, VmId
+
+
+EXPECTS_SEAL = "seal"
+EXPECTS_CLOUD_INIT = "cloud-init"
 
 
 class Ending(Enum):
@@ -32,7 +36,9 @@ class Intended:
 
     ``vmid``, ``node`` and ``witness`` reserve the place of a guest that is created;
     ``source`` is the template of a clone. ``expects`` says what a look will show if it
-    happened, by verb (see ``planner.settle``).
+    happened, by verb (see ``planner.settle``); ``EXPECTS_SEAL`` and
+    ``EXPECTS_CLOUD_INIT`` among it mean that the action sets the witness, or options
+    that the cloud-init drive is made of.
     """
 
     at: datetime
@@ -102,12 +108,18 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """The VMID and witness under which a guest of ours was, or is to be, created."""
+    """The VMID and witness under which a guest of ours was, or is to be, created.
+
+    A clone begins with a witness of PVE's making. Until ``sealed``, what ties it to us is
+    that our clone task made it (``made``); an action that sets its witness seals it.
+    """
 
     vmid: VmId
     witness: str
     node: NodeName
     by: Verb
+    made: bool = False
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +134,8 @@ class History:
     failures: Mapping[ActionId, Failure] = field(default_factory=dict)
     reservations: Mapping[tuple[ServiceName, int], Reservation] = field(default_factory=dict)
     attempts: Mapping[ActionId, int] = field(default_factory=dict)
+    owes_regeneration: frozenset[GuestName] = frozenset()
+    """VMs whose cloud-init options changed and whose drive was not written since."""
 
 
 def fold(records: Iterable[JournalRecord]) -> History:
@@ -142,6 +156,7 @@ class Folding:
         self._reservations: dict[tuple[ServiceName, int], Reservation] = {}
         self._attempts: dict[ActionId, int] = {}
         self._subjects: dict[ActionId, GuestName] = {}
+        self._owing: set[GuestName] = set()
         self._history: History | None = None
 
     def add(self, record: JournalRecord) -> None:
@@ -163,6 +178,7 @@ class Folding:
                 failures=dict(self._failures),
                 reservations=dict(self._reservations),
                 attempts=dict(self._attempts),
+                owes_regeneration=frozenset(self._owing),
             )
         return self._history
 
@@ -208,8 +224,29 @@ class Folding:
                 error=record.error,
                 message=record.message,
             )
-        if intended.verb is Verb.DESTROY and record.ending is Ending.SUCCEEDED:
-            self._reservations.pop((intended.service, intended.index), None)
+        if record.ending is Ending.SUCCEEDED:
+            self._succeed(intended)
+
+    def _succeed(self, intended: Intended) -> None:
+        place = (intended.service, intended.index)
+        reserved = self._reservations.get(place)
+        match intended.verb:
+            case Verb.CREATE if reserved is not None:
+                self._reservations[place] = replace(reserved, made=True, sealed=True)
+            case Verb.CLONE if reserved is not None:
+                self._reservations[place] = replace(reserved, made=True)
+            case Verb.CONFIGURE:
+                if EXPECTS_SEAL in intended.expects and reserved is not None:
+                    self._reservations[place] = replace(reserved, sealed=True)
+                if EXPECTS_CLOUD_INIT in intended.expects:
+                    self._owing.add(intended.subject)
+            case Verb.REGENERATE | Verb.START | Verb.REBOOT:
+                self._owing.discard(intended.subject)
+            case Verb.DESTROY:
+                self._reservations.pop(place, None)
+                self._owing.discard(intended.subject)
+            case _:
+                pass
 
     def _flying(self, record: Dispatched | Finished) -> Inflight | None:
         subject = self._subjects.get(record.action)

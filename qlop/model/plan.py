@@ -1,14 +1,14 @@
 """Freeze what was decided: actions, their order and reasons, a verdict per subject."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from qlop.model.action import Action
 from qlop.model.desired import Desired
 from qlop.model.finding import Finding
-from qlop.model.history import History
 from qlop.model.guest import Power
+from qlop.model.history import History
 from qlop.model.ids import ActionId, GuestName, Revision, ServiceName
 from qlop.model.impact import Impact
 from qlop.model.observed import Observed
@@ -70,6 +70,8 @@ class PlannedAction:
     takes: tuple[str, ...] = ()
     witness: str = ""
     """For what creates a guest: the witness it will have."""
+    expects: Mapping[str, str] = field(default_factory=dict)
+    """Copied into the journal's ``Intended.expects``."""
     changes: tuple[Change, ...] = ()
     after: tuple[ActionId, ...] = ()
 
