@@ -11,8 +11,8 @@ from datetime import datetime
 from enum import Enum
 
 from qlop.model.action import Verb
+from qlop.model.guest import GuestKind
 from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, ServiceName, Upid, VmId
-
 
 EXPECTS_SEAL = "seal"
 EXPECTS_CLOUD_INIT = "cloud-init"
@@ -38,7 +38,8 @@ class Intended:
     ``source`` is the template of a clone. ``expects`` says what a look will show if it
     happened, by verb (see ``planner.settle``); ``EXPECTS_SEAL`` and
     ``EXPECTS_CLOUD_INIT`` among it mean that the action sets the witness, or options
-    that the cloud-init drive is made of.
+    that the cloud-init drive is made of. ``takes`` are the queues it stands in until its
+    end is known.
     """
 
     at: datetime
@@ -57,6 +58,8 @@ class Intended:
     witness: str = ""
     source: VmId | None = None
     expects: Mapping[str, str] = field(default_factory=dict)
+    kind: GuestKind = GuestKind.VM
+    takes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
