@@ -1,0 +1,119 @@
+"""Choose the records that may be forgotten without changing what they amount to.
+
+What counts is the fold: a journal without the forgotten records gives the same
+``History``, but for the numbers of attempts of actions that ended long ago.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from qlop.model.action import Verb
+from qlop.model.history import (
+    EXPECTS_CLOUD_INIT,
+    EXPECTS_SEAL,
+    Dispatched,
+    Ending,
+    Finished,
+    History,
+    Intended,
+    JournalRecord,
+    fold,
+)
+from qlop.model.ids import ActionId
+
+
+@dataclass(slots=True)
+class _Unit:
+    """One attempt of one action: where its records stand, and how it ended."""
+
+    intended: Intended
+    places: list[int]
+    newest: datetime
+    ending: Ending | None = None
+    key: tuple[ActionId, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = (self.intended.action, self.intended.attempt)
+
+
+def forgettable(records: Sequence[JournalRecord], keep_after: datetime) -> frozenset[int]:
+    """Return the indexes of ``records`` that may go: ended, and older than ``keep_after``.
+
+    Whatever is in flight, failing, reserved, sealed or owed stays. Should the rest not
+    fold to the same history (a journal that no qlop writes), nothing may go.
+    """
+    units = _units(records)
+    needed = {id(unit) for unit in _needed(units)}
+    gone = frozenset(
+        place
+        for unit in units
+        if id(unit) not in needed and unit.newest < keep_after
+        for place in unit.places
+    )
+    kept = [record for place, record in enumerate(records) if place not in gone]
+    same = _without_attempts(fold(kept)) == _without_attempts(fold(records))
+    return gone if same else frozenset()
+
+
+def _units(records: Sequence[JournalRecord]) -> list[_Unit]:
+    units: list[_Unit] = []
+    latest: dict[tuple[ActionId, int], _Unit] = {}
+    for place, record in enumerate(records):
+        match record:
+            case Intended():
+                unit = _Unit(intended=record, places=[place], newest=record.at)
+                units.append(unit)
+                latest[unit.key] = unit
+            case Dispatched() | Finished():
+                known = latest.get((record.action, record.attempt))
+                if known is None:
+                    continue
+                known.places.append(place)
+                known.newest = max(known.newest, record.at)
+                if isinstance(record, Finished) and known.ending in {None, Ending.UNKNOWN}:
+                    known.ending = record.ending
+    return units
+
+
+def _needed(units: Sequence[_Unit]) -> Iterator[_Unit]:
+    """Return the attempts whose effect on the history still stands."""
+    last: dict[tuple[object, ...], _Unit] = {}
+    failing: dict[tuple[object, ...], list[_Unit]] = {}
+    for unit in units:
+        for role in _roles(unit):
+            last[role] = unit
+        run = failing.setdefault((unit.intended.subject, unit.intended.verb), [])
+        if unit.ending is Ending.FAILED:
+            if run and run[-1].intended.action != unit.intended.action:
+                run.clear()
+            run.append(unit)
+        elif unit.ending in {Ending.SUCCEEDED, Ending.SUPERSEDED}:
+            run.clear()
+    yield from last.values()
+    for run in failing.values():
+        yield from run
+
+
+def _roles(unit: _Unit) -> Iterator[tuple[object, ...]]:
+    """Return what the attempt may be the last of, in its own subject or place."""
+    intended = unit.intended
+    place = (intended.service, intended.index)
+    if unit.ending is None or unit.ending is Ending.UNKNOWN:
+        yield ("in flight", intended.subject)
+    if intended.verb in {Verb.CREATE, Verb.CLONE}:
+        yield ("made", place)
+    if unit.ending is not Ending.SUCCEEDED:
+        return
+    if EXPECTS_SEAL in intended.expects:
+        yield ("sealed", place)
+    if EXPECTS_CLOUD_INIT in intended.expects:
+        yield ("owing", intended.subject)
+    if intended.verb in {Verb.REGENERATE, Verb.START, Verb.REBOOT, Verb.DESTROY}:
+        yield ("paid", intended.subject)
+    if intended.verb is Verb.DESTROY:
+        yield ("destroyed", place)
+
+
+def _without_attempts(history: History) -> History:
+    return replace(history, attempts={})
