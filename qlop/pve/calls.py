@@ -26,9 +26,9 @@ from qlop.model.action import (
     ShutdownGuest,
     StartGuest,
 )
+from qlop.model.device import pve_size
 from qlop.model.guest import GuestKind
 from qlop.model.ids import NodeName, StorageId, Upid, VmId
-from qlop.model.units import GIB, KIB, MIB, TIB
 from qlop.ports import Method, PveCall, Scalar
 
 LOG_LINES = 200
@@ -163,14 +163,6 @@ def _configure(action: ConfigureGuest) -> PveCall:
 def _digest(digest: str) -> Mapping[str, Scalar]:
     """Return the optimistic lock, if there is one: an empty digest locks nothing."""
     return {"digest": digest} if digest else {}
-
-
-def pve_size(size_bytes: int) -> str:
-    """Return a size as PVE takes it (``32G``), in the largest unit that is exact."""
-    for unit, factor in (("T", TIB), ("G", GIB), ("M", MIB), ("K", KIB)):
-        if size_bytes and size_bytes % factor == 0:
-            return f"{size_bytes // factor}{unit}"
-    return str(size_bytes)
 
 
 def _power(action: StartGuest | ResumeGuest | ShutdownGuest | RebootGuest) -> PveCall:
