@@ -16,6 +16,7 @@ from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, ServiceName, 
 
 EXPECTS_SEAL = "seal"
 EXPECTS_CLOUD_INIT = "cloud-init"
+EXPECTS_DIGEST = "digest"
 
 
 class Ending(Enum):

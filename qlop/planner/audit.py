@@ -1,0 +1,153 @@
+"""Check a finished plan against the safety laws: a second opinion, not a second planner.
+
+Whatever a bug in a step may have decided, a plan that breaks a law is dropped whole. The
+checks look at the plan and the observation alone; none asks how the plan came about.
+"""
+
+from collections.abc import Iterator
+
+from qlop.model.action import (
+    CloneGuest,
+    CreateGuest,
+    DeleteSnapshot,
+    DestroyGuest,
+    ShutdownGuest,
+)
+from qlop.model.finding import Finding, Severity
+from qlop.model.guest import Power
+from qlop.model.ids import VmId
+from qlop.model.impact import Impact
+from qlop.model.observed import GuestConfig, ObservedGuest
+from qlop.model.plan import Plan, PlanInput, PlannedAction
+from qlop.model.policy import Prune
+from qlop.model.reading import Known
+
+
+def audit(source: PlanInput, plan: Plan) -> tuple[Finding, ...]:
+    """Return what is wrong with ``plan``; any finding means it must not be carried out."""
+    if not plan.actions:
+        return ()
+    return (
+        *_check_evidence(source, plan),
+        *_check_new_vmids(source, plan),
+        *_check_ownership(source, plan),
+        *_check_destruction(source, plan),
+        *_check_order(plan),
+    )
+
+
+def _check_evidence(source: PlanInput, plan: Plan) -> Iterator[Finding]:
+    observed = source.observed
+    if observed.quorate != Known(True):
+        yield _finding("no-quorum", "it acts although quorum is not known to be there")
+    if not observed.complete:
+        yield _finding("no-evidence", "it acts on an incomplete listing of guests")
+    flying = source.history.inflight
+    for planned in plan.actions:
+        if planned.action.subject in flying:
+            yield _finding("in-flight", f"{planned.id} meets an action that has not ended")
+
+
+def _check_new_vmids(source: PlanInput, plan: Plan) -> Iterator[Finding]:
+    given: set[VmId] = set()
+    for planned in plan.actions:
+        action = planned.action
+        if not isinstance(action, CreateGuest | CloneGuest):
+            continue
+        if action.vmid in source.observed.guests:
+            yield _finding(
+                "vmid-taken", f"{planned.id} would use VMID {action.vmid}, which exists"
+            )
+        if action.vmid in given:
+            yield _finding("vmid-twice", f"VMID {action.vmid} is given out twice")
+        given.add(action.vmid)
+        if not planned.witness:
+            yield _finding("unsigned", f"{planned.id} creates a guest without a witness")
+
+
+def _check_ownership(source: PlanInput, plan: Plan) -> Iterator[Finding]:
+    born = {
+        planned.action.vmid
+        for planned in plan.actions
+        if isinstance(planned.action, CreateGuest | CloneGuest)
+    }
+    cluster = source.desired.cluster.name
+    for planned in plan.actions:
+        vmid = planned.action.vmid
+        if vmid in born:
+            continue
+        config = _config_of(source.observed.guests.get(vmid))
+        if config is None or config.mark is None or planned.premise is None:
+            yield _finding(
+                "not-ours", f"{planned.id} touches {vmid}, which carries no mark of ours"
+            )
+        elif config.mark.cluster != cluster or config.mark.vmid != vmid:
+            yield _finding("not-ours", f"{planned.id} touches {vmid}, which is another's")
+        elif planned.premise.mark != config.mark or planned.premise.witness != config.witness:
+            yield _finding("premise", f"{planned.id} assumes another identity than {vmid} has")
+        elif config.mark.witness != config.witness and not _seals_first(planned, plan):
+            yield _finding("unsealed", f"{planned.id} touches {vmid} before its seal")
+
+
+def _seals_first(planned: PlannedAction, plan: Plan) -> bool:
+    """Return whether the first action on this guest is the one that seals it."""
+    mine = [other for other in plan.actions if other.action.vmid == planned.action.vmid]
+    return "seal" in mine[0].expects
+
+
+def _check_destruction(source: PlanInput, plan: Plan) -> Iterator[Finding]:
+    policy = source.desired.cluster.policy
+    wanted = {(guest.service, guest.index) for guest in source.desired.guests.values()}
+    struck: set[VmId] = set()
+    for planned in plan.actions:
+        action = planned.action
+        if planned.impact is Impact.DATA_LOSS and not isinstance(
+            action, DestroyGuest | DeleteSnapshot
+        ):
+            yield _finding("data-loss", f"{planned.id} would lose data")
+        if isinstance(action, DestroyGuest | ShutdownGuest):
+            struck.add(action.vmid)
+        if not isinstance(action, DestroyGuest):
+            continue
+        if policy.prune is not Prune.DESTROY:
+            yield _finding("prune", f"{planned.id} destroys although the policy does not say so")
+        if (planned.service, planned.index) in wanted:
+            yield _finding("wanted", f"{planned.id} destroys a guest that a manifest names")
+        config = _config_of(source.observed.guests.get(action.vmid))
+        if config is not None and config.options.get("protection") == "1":
+            yield _finding("protected", f"{planned.id} destroys a protected guest")
+        if planned.premise is None or planned.premise.power is not Power.STOPPED:
+            yield _finding("running", f"{planned.id} does not insist that the guest is stopped")
+    owned = sum(_is_ours(source, guest) for guest in source.observed.guests.values())
+    if len(struck) > max(policy.fuse.guests, int(policy.fuse.share * owned)):
+        yield _finding("fuse", f"it stops or destroys {len(struck)} of {owned} guests")
+
+
+def _check_order(plan: Plan) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for planned in plan.actions:
+        if planned.id in seen:
+            yield _finding("twice", f"{planned.id} is planned twice")
+        if any(before not in seen for before in planned.after):
+            yield _finding("order", f"{planned.id} comes before what it must follow")
+        seen.add(planned.id)
+
+
+def _is_ours(source: PlanInput, guest: ObservedGuest) -> bool:
+    config = _config_of(guest)
+    return (
+        config is not None
+        and config.mark is not None
+        and config.mark.cluster == source.desired.cluster.name
+        and config.mark.vmid == guest.vmid
+    )
+
+
+def _config_of(guest: ObservedGuest | None) -> GuestConfig | None:
+    if guest is None or not isinstance(guest.config, Known):
+        return None
+    return guest.config.value
+
+
+def _finding(code: str, message: str) -> Finding:
+    return Finding(severity=Severity.ERROR, code=f"audit-{code}", message=message)

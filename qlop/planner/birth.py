@@ -1,0 +1,89 @@
+"""Decide whether a missing guest may be created, and under which VMID."""
+
+from qlop.model.desired import DesiredGuest
+from qlop.model.ids import NodeName, VmId
+from qlop.model.verdict import Held, Hold
+from qlop.planner import existence, placement
+from qlop.planner.draft import Draft
+from qlop.planner.step import place_of
+
+
+def plan_guest(draft: Draft, want: DesiredGuest) -> None:
+    """Note how a guest that is not there comes into being, or why it may not."""
+    vmid = _vmid(draft, want)
+    held = _evidence_hold(draft, want)
+    if held is None and isinstance(vmid, Held):
+        held = vmid
+    if held is not None or isinstance(vmid, Held):
+        assert held is not None
+        draft.conclude(want.name, None, held)
+        return
+    birth = existence.Birth(
+        cluster=draft.source.desired.cluster.name,
+        guest=want,
+        vmid=vmid,
+        observed=draft.source.observed,
+        templates=draft.templates,
+        capacity=draft.capacity,
+    )
+
+    def refuses(node: NodeName) -> placement.Refusal:
+        return existence.refusal(birth, node)
+
+    chosen = placement.choose(
+        want, draft.source.desired.cluster, draft.source.observed, draft.capacity, refuses
+    )
+    draft.vmids.add(vmid)
+    draft.decide(want.name, None, place_of(want), existence.plan_creation(birth, chosen))
+
+
+def _evidence_hold(draft: Draft, want: DesiredGuest) -> Held | None:
+    """Return why it is not certain that the guest does not exist."""
+    place = place_of(want)
+    doubled = draft.ownership.doubled.get(place)
+    if doubled is not None:
+        return Held(
+            reason=Hold.DUPLICATE_MARK,
+            message=f"guests {', '.join(map(str, doubled))} both prove to be {want.name}",
+            remedy="remove the owner mark (last line of the notes) from all but one",
+        )
+    impostor = draft.ownership.mismatched.get(place)
+    if impostor is not None:
+        return Held(
+            reason=Hold.IDENTITY_MISMATCH,
+            message=f"guest {impostor.vmid} carries the mark of {want.name}, but it is not the"
+            " guest that qlop made: its UUID or MAC is another",
+            remedy="if it is a stranger, remove the mark from its notes; if it is the guest,"
+            " give it back the witness that the mark names",
+        )
+    unread = draft.ownership.unread
+    if unread:
+        listed = ", ".join(str(guest.vmid) for guest in unread[:5])
+        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
+        return Held(
+            reason=Hold.CONFIG_UNREAD,
+            message=f"the configuration of {listed}{more} could not be read: one of them might"
+            f" be {want.name}",
+            remedy="bring their nodes back, or see that the token may VM.Audit them",
+        )
+    return None
+
+
+def _vmid(draft: Draft, want: DesiredGuest) -> VmId | Held:
+    if want.vmid is not None:
+        taken = draft.source.observed.guests.get(want.vmid)
+        if taken is None:
+            return want.vmid
+        return existence.taken_hold(want, f"{taken.name or 'a guest'} on {taken.node}")
+    reserved = draft.source.history.reservations.get(place_of(want))
+    low, high = want.vmid_range
+    if reserved is not None and low <= reserved.vmid <= high and draft.is_free(reserved.vmid):
+        return reserved.vmid
+    lowest = draft.free_vmid(low, high)
+    if lowest is not None:
+        return lowest
+    return Held(
+        reason=Hold.NO_FREE_VMID,
+        message=f"every VMID from {low} to {high} is taken",
+        remedy="give the service or the cluster a larger vmidRange",
+    )

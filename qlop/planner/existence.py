@@ -1,0 +1,286 @@
+"""Bring a guest into being: choose VMID, node and source, and say what will follow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from qlop.model.action import CloneGuest, CreateGuest, ResizeDisk, StartGuest
+from qlop.model.desired import (
+    ArchiveSource,
+    CloneSource,
+    DesiredDisk,
+    DesiredGuest,
+    EmptySource,
+    ImageSource,
+    IsoSource,
+)
+from qlop.model.device import CLOUD_INIT_VOLUME, new_disk_text, nic_text
+from qlop.model.guest import GuestKind, Power
+from qlop.model.ids import ClusterName, NodeName, StorageId, VmId
+from qlop.model.impact import Impact
+from qlop.model.node import ObservedStorage
+from qlop.model.observed import Observed, ObservedGuest
+from qlop.model.option import render
+from qlop.model.owner import (
+    OwnerMark,
+    derived_mac,
+    derived_uuid,
+    signed_description,
+)
+from qlop.model.verdict import Held, Hold
+from qlop.planner import config, placement, template
+from qlop.planner.capacity import THIN_PLUGINS, Capacity, queue_of, storage_on
+from qlop.planner.step import Step, Steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birth:
+    """What a creation needs to know: who, where and under which signs."""
+
+    cluster: ClusterName
+    guest: DesiredGuest
+    vmid: VmId
+    observed: Observed
+    templates: tuple[ObservedGuest, ...]
+    capacity: Capacity
+
+
+def plan_creation(birth: Birth, choose: placement.Chosen | Held) -> Steps:
+    """Return the steps that create a guest on the chosen node."""
+    if isinstance(choose, Held):
+        return Steps(held=choose)
+    guest = birth.guest
+    birth.capacity.promise(
+        choose.node, guest.service, guest.memory_bytes if guest.power is Power.RUNNING else 0
+    )
+    if isinstance(guest.source, CloneSource):
+        return _clone(birth, choose.node, guest.source)
+    return _create(birth, choose.node)
+
+
+def refusal(birth: Birth, node: NodeName) -> placement.Refusal:
+    """Return why ``node`` can't bring forth the guest: a template or storage it lacks."""
+    guest = birth.guest
+    if isinstance(guest.source, CloneSource):
+        found = template.find(guest, guest.source, node, birth.observed, birth.templates)
+        if isinstance(found, str):
+            return Hold.NO_TEMPLATE, found
+    for storage, content in _storages_needed(guest):
+        seen = storage_on(birth.observed, storage, node)
+        if seen is None:
+            return Hold.NO_STORAGE, f"has no active storage {storage}"
+        if content not in seen.content:
+            return Hold.NO_STORAGE, f"does not keep {content} on storage {storage}"
+        needed = _bytes_needed(birth, storage, seen, node)
+        free = birth.capacity.storage_free(seen)
+        if needed > max(free, 0):
+            text = f"has {max(0, free) >> 30}GiB left on {storage}, {needed >> 30}GiB are needed"
+            return Hold.NO_CAPACITY, text
+    return None
+
+
+def mark_for(birth: Birth) -> OwnerMark:
+    """Return the mark that a guest about to be created will carry."""
+    guest = birth.guest
+    return OwnerMark(
+        cluster=birth.cluster,
+        service=guest.service,
+        index=guest.index,
+        vmid=birth.vmid,
+        witness=_witness(birth),
+    )
+
+
+def _witness(birth: Birth) -> str:
+    guest = birth.guest
+    if guest.kind is GuestKind.VM:
+        return f"uuid:{derived_uuid(birth.cluster, guest.service, guest.index, birth.vmid)}"
+    if guest.nics:
+        first = min(guest.nics, key=lambda nic: int(nic.slot.removeprefix("net")))
+        mac = first.mac or derived_mac(
+            birth.cluster, guest.service, guest.index, birth.vmid, first.slot
+        )
+        return f"mac:{mac.lower()}"
+    rootfs = next(disk for disk in guest.disks if disk.slot == "rootfs")
+    return f"volume:{rootfs.storage}:vm-{birth.vmid}-disk-0"
+
+
+def _description(birth: Birth) -> str:
+    text = birth.guest.options.get("description", "")
+    assert isinstance(text, str)
+    return signed_description(text, mark_for(birth))
+
+
+def _display_name(guest: DesiredGuest) -> str:
+    key = "name" if guest.kind is GuestKind.VM else "hostname"
+    value = guest.options.get(key, guest.name)
+    assert isinstance(value, str)
+    return value
+
+
+def _clone(birth: Birth, node: NodeName, source: CloneSource) -> Steps:
+    guest = birth.guest
+    found = template.find(guest, source, node, birth.observed, birth.templates)
+    assert isinstance(found, ObservedGuest), "the node was chosen because it has a template"
+    storages = {source.storage} if source.storage else template.storages(found)
+    queues = [
+        queue_of(seen)
+        for storage in sorted(storages)
+        if (seen := storage_on(birth.observed, storage, node)) is not None
+    ]
+    action = CloneGuest(
+        subject=guest.name,
+        vmid=birth.vmid,
+        kind=guest.kind,
+        node=found.node,
+        source=found.vmid,
+        target=node,
+        full=source.full,
+        name=_display_name(guest),
+        description=_description(birth),
+        storage=source.storage if source.full else None,
+        pool=guest.pool,
+    )
+    step = Step(
+        action=action,
+        reason=f"{guest.name} does not exist",
+        impact=Impact.NONE,
+        takes=(f"node:{found.node}", *queues),
+        witness=_witness(birth),
+    )
+    following = config.projected_after_clone(guest, birth.vmid, node, found)
+    return Steps(steps=(step, *following, *_start(birth, node)))
+
+
+def _create(birth: Birth, node: NodeName) -> Steps:
+    guest = birth.guest
+    storages = {storage for storage, _ in _storages_needed(guest)}
+    for storage in sorted(storages):
+        seen = storage_on(birth.observed, storage, node)
+        if seen is not None:
+            birth.capacity.take(seen, _bytes_needed(birth, storage, seen, node))
+    action = CreateGuest(
+        subject=guest.name,
+        vmid=birth.vmid,
+        kind=guest.kind,
+        node=node,
+        params=_create_params(birth),
+        storages=frozenset(storages),
+    )
+    queues = [
+        queue_of(seen)
+        for storage in sorted(storages)
+        if (seen := storage_on(birth.observed, storage, node)) is not None
+    ]
+    step = Step(
+        action=action,
+        reason=f"{guest.name} does not exist",
+        impact=Impact.NONE,
+        takes=(f"node:{node}", *queues),
+        witness=_witness(birth),
+    )
+    return Steps(steps=(step, *_grow_image(birth, node), *_start(birth, node)))
+
+
+def _create_params(birth: Birth) -> Mapping[str, str]:
+    guest = birth.guest
+    params = {key: render(guest.kind, key, value) for key, value in guest.options.items()}
+    params["description"] = _description(birth)
+    if guest.kind is GuestKind.VM:
+        params["name"] = _display_name(guest)
+        params["smbios1"] = f"uuid={_witness(birth).removeprefix('uuid:')}"
+    else:
+        params["hostname"] = _display_name(guest)
+    if guest.pool is not None:
+        params["pool"] = guest.pool
+    for nic in guest.nics:
+        mac = nic.mac or ""
+        if not mac and guest.kind is GuestKind.CONTAINER:
+            mac = derived_mac(birth.cluster, guest.service, guest.index, birth.vmid, nic.slot)
+        params[nic.slot] = nic_text(guest.kind, mac, nic.properties)
+    for disk in guest.disks:
+        params[disk.slot] = _disk_param(disk, guest)
+    match guest.source:
+        case ArchiveSource(volume=volume):
+            params["ostemplate"] = volume
+        case IsoSource(volume=volume, slot=slot):
+            params[slot] = f"{volume},media=cdrom"
+        case CloneSource() | ImageSource() | EmptySource():
+            pass
+    return params
+
+
+def _disk_param(disk: DesiredDisk, guest: DesiredGuest) -> str:
+    properties = dict(disk.properties)
+    if disk.format is not None:
+        properties["format"] = disk.format
+    if isinstance(guest.source, ImageSource) and disk is _system_disk(guest):
+        properties["import-from"] = guest.source.volume
+        return new_disk_text(str(disk.storage), 0, properties)
+    return config.new_disk_value(disk, properties)
+
+
+def _system_disk(guest: DesiredGuest) -> DesiredDisk | None:
+    """Return the disk an image is imported into: the first that PVE allocates as such."""
+    for disk in guest.disks:
+        if disk.volume is None and not disk.slot.startswith(("efidisk", "tpmstate")):
+            return disk
+    return None
+
+
+def _grow_image(birth: Birth, node: NodeName) -> tuple[Step, ...]:
+    guest = birth.guest
+    if not isinstance(guest.source, ImageSource):
+        return ()
+    disk = _system_disk(guest)
+    if disk is None or disk.size_bytes is None:
+        return ()
+    action = ResizeDisk(
+        subject=guest.name,
+        vmid=birth.vmid,
+        kind=guest.kind,
+        node=node,
+        slot=disk.slot,
+        size_bytes=disk.size_bytes,
+        digest="",
+    )
+    return (Step(action=action, reason="the image is smaller than the disk", impact=Impact.NONE),)
+
+
+def _start(birth: Birth, node: NodeName) -> tuple[Step, ...]:
+    guest = birth.guest
+    if guest.power is not Power.RUNNING:
+        return ()
+    action = StartGuest(subject=guest.name, vmid=birth.vmid, kind=guest.kind, node=node)
+    return (Step(action=action, reason="it should be running", impact=Impact.HOT),)
+
+
+def _storages_needed(guest: DesiredGuest) -> tuple[tuple[StorageId, str], ...]:
+    content = "images" if guest.kind is GuestKind.VM else "rootdir"
+    needed = [(disk.storage, content) for disk in guest.disks if disk.storage is not None]
+    if isinstance(guest.source, CloneSource) and guest.source.storage is not None:
+        needed.append((guest.source.storage, content))
+    return tuple(sorted(set(needed)))
+
+
+def _bytes_needed(birth: Birth, storage: StorageId, seen: ObservedStorage, node: NodeName) -> int:
+    guest = birth.guest
+    thin = seen.plugin in THIN_PLUGINS
+    needed = 0
+    for disk in guest.disks:
+        if disk.storage == storage and disk.volume != CLOUD_INIT_VOLUME and not thin:
+            needed += disk.size_bytes or 0
+    source = guest.source
+    if isinstance(source, CloneSource) and source.full and source.storage == storage:
+        found = template.find(guest, source, node, birth.observed, birth.templates)
+        if isinstance(found, ObservedGuest):
+            needed += template.size_bytes(found)
+    return needed
+
+
+def taken_hold(guest: DesiredGuest, taken_by: str) -> Held:
+    """Return the hold for a VMID that somebody else has."""
+    return Held(
+        reason=Hold.NOT_OURS,
+        message=f"VMID {guest.vmid} is taken by {taken_by}, which is not this guest of ours",
+        remedy="choose another vmid in the manifest",
+    )

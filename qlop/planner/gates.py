@@ -1,0 +1,89 @@
+"""Hold back what would be too much at once."""
+
+from collections import Counter
+
+from qlop.model.action import DestroyGuest, ShutdownGuest
+from qlop.model.guest import Power
+from qlop.model.ids import GuestName, ServiceName
+from qlop.model.verdict import Held, Hold
+from qlop.planner.draft import Draft
+
+
+def keep_budgets(draft: Draft) -> None:
+    """Let no more guests of a service be down at once than its ``maxUnavailable``.
+
+    A guest that is down, or has an action in flight that takes it down, uses the budget,
+    whatever the cause; but its own further actions do not need a second share of it.
+    """
+    if not draft.disrupting:
+        return
+    down = _down(draft)
+    for subject in sorted(draft.actions):
+        want = draft.source.desired.guests.get(subject)
+        if want is None or subject in down.get(want.service, ()):
+            continue
+        if want.power is not Power.RUNNING:
+            continue
+        for planned in draft.actions[subject]:
+            if planned.id not in draft.disrupting:
+                continue
+            others = down.setdefault(want.service, set())
+            limit = draft.source.desired.services[want.service].max_unavailable
+            if len(others) < limit:
+                others.add(subject)
+            else:
+                draft.withhold_from(subject, planned.id, _budget_hold(want.service, others, limit))
+            break
+
+
+def blow_fuse(draft: Draft) -> None:
+    """Hold the whole plan if it would destroy or stop too many guests."""
+    fuse = draft.source.desired.cluster.policy.fuse
+    counts: Counter[str] = Counter()
+    hit: set[GuestName] = set()
+    for subject, chain in draft.actions.items():
+        for planned in chain:
+            match planned.action:
+                case DestroyGuest():
+                    counts["destroy"] += 1
+                    hit.add(subject)
+                case ShutdownGuest():
+                    counts["shut down"] += 1
+                    hit.add(subject)
+                case _:
+                    pass
+    owned = len(draft.ownership.owned)
+    limit = max(fuse.guests, int(fuse.share * owned))
+    if len(hit) <= limit:
+        return
+    what = " and ".join(f"{verb} {number}" for verb, number in sorted(counts.items()))
+    held = Held(
+        reason=Hold.FUSE,
+        message=f"this plan would {what} of {owned} guests, more than the fuse allows ({limit});"
+        " nothing of it is done",
+        remedy="look at `qlop plan`; if it is meant, raise policy.fuse for the time being",
+    )
+    for subject in list(draft.actions):
+        draft.withhold(subject, held)
+
+
+def _down(draft: Draft) -> dict[ServiceName, set[GuestName]]:
+    down: dict[ServiceName, set[GuestName]] = {}
+    owned = draft.ownership.owned
+    flying = draft.source.history.inflight
+    for name, want in draft.source.desired.guests.items():
+        if want.power is not Power.RUNNING:
+            continue
+        guest = owned.get((want.service, want.index))
+        if guest is None or guest.power is not Power.RUNNING or name in flying:
+            down.setdefault(want.service, set()).add(name)
+    return down
+
+
+def _budget_hold(service: ServiceName, down: set[GuestName], limit: int) -> Held:
+    return Held(
+        reason=Hold.BUDGET,
+        message=f"{', '.join(sorted(down))} of {service} is down or about to be, and"
+        f" maxUnavailable is {limit}",
+        remedy="it goes on when they are back",
+    )

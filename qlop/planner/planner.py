@@ -1,0 +1,78 @@
+"""Decide what to do: the list of steps, in this order, and why in this order.
+
+1. *World*: without quorum, or with an incomplete listing, nothing may be concluded from
+   absence and PVE would refuse to write: every subject is held.
+2. *Unsettled*: a guest with an action in flight is left alone until that has ended.
+3. *Existing guests*: first those that are there, so that what they need is booked
+   before new guests are placed. Per guest: configuration, relocation, power, snapshots.
+4. *Missing guests*: the largest first, because small ones fit where large ones don't.
+5. *Orphans*: what is ours and no longer wanted goes last, so that nothing is taken away
+   before its successor has a place.
+6. *Gates*: budgets, then the fuse, which looks at what is left.
+"""
+
+from qlop.model.ids import GuestName
+from qlop.model.plan import Plan, PlanInput
+from qlop.model.reading import Known
+from qlop.model.verdict import Held, Hold
+from qlop.planner import birth, gates, orphan, present, unsettled
+from qlop.planner.draft import Draft
+from qlop.planner.step import place_of
+
+
+def plan(source: PlanInput) -> Plan:
+    """Return what brings the observed cluster to the desired one.
+
+    Total and deterministic: no state of the world makes it raise, equal inputs give
+    equal plans, in whatever order they are listed.
+    """
+    draft = Draft(source)
+    blocked = _world_hold(source)
+    if blocked is not None:
+        for name, guest in source.desired.guests.items():
+            owned = draft.ownership.owned.get(place_of(guest))
+            draft.conclude(name, owned.vmid if owned is not None else None, blocked)
+        return draft.frozen(unmanaged(draft))
+    missing = []
+    for name in sorted(source.desired.guests):
+        want = source.desired.guests[name]
+        if unsettled.hold(draft, want.name):
+            continue
+        owned = draft.ownership.owned.get(place_of(want))
+        if owned is None:
+            missing.append(want)
+        else:
+            present.plan_guest(draft, want, owned)
+    for want in sorted(missing, key=lambda one: (-one.memory_bytes, one.name)):
+        birth.plan_guest(draft, want)
+    orphan.plan_orphans(draft)
+    gates.keep_budgets(draft)
+    gates.blow_fuse(draft)
+    return draft.frozen(unmanaged(draft))
+
+
+def unmanaged(draft: Draft) -> list[GuestName]:
+    """Return the guests that are not ours, templates left out, as ``name (vmid)``."""
+    return [
+        GuestName(f"{guest.name or 'unnamed'} ({guest.vmid})")
+        for guest in sorted(draft.ownership.strangers, key=lambda one: one.vmid)
+        if not guest.template
+    ]
+
+
+def _world_hold(source: PlanInput) -> Held | None:
+    observed = source.observed
+    if isinstance(observed.quorate, Known) and not observed.quorate.value:
+        return Held(
+            reason=Hold.NO_QUORUM,
+            message="the cluster has no quorum: PVE refuses every change",
+            remedy="bring nodes back until more than half of the votes are there",
+        )
+    if not isinstance(observed.quorate, Known) or not observed.complete:
+        gaps = "; ".join(observed.gaps) or "the listing of guests was not answered"
+        return Held(
+            reason=Hold.OBSERVATION_INCOMPLETE,
+            message=f"the cluster could not be seen whole: {gaps}",
+            remedy="see that an API endpoint answers; qlop looks again every cycle",
+        )
+    return None

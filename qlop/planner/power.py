@@ -1,0 +1,126 @@
+"""Decide power: start what should run, shut down what should not."""
+
+from typing import assert_never
+
+from qlop.model.action import RebootGuest, ResumeGuest, ShutdownGuest, StartGuest
+from qlop.model.desired import DesiredGuest
+from qlop.model.guest import Power
+from qlop.model.impact import Impact
+from qlop.model.observed import GuestConfig, ObservedGuest
+from qlop.model.verdict import Held, Hold
+from qlop.planner.step import Step, Steps, premise_of
+
+
+def plan_power(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
+    """Return what brings an owned guest to the power state its manifest asks for.
+
+    A guest under the HA manager is left to it: two masters would undo each other's work.
+    """
+    if guest.power is want.power:
+        return Steps()
+    if guest.power is Power.UNKNOWN:
+        return Steps(
+            held=Held(
+                reason=Hold.POWER_UNKNOWN,
+                message=f"{guest.node} does not say whether it runs",
+                remedy="wait for the node's statistics, or look at pvestatd there",
+            )
+        )
+    if is_ha_managed(guest):
+        return Steps(held=_ha_hold(want, guest))
+    match want.power:
+        case Power.RUNNING:
+            return Steps(steps=(_start(want, guest, have),))
+        case Power.STOPPED:
+            return Steps(steps=_stop(want, guest, have))
+        case Power.PAUSED | Power.SUSPENDED | Power.UNKNOWN:
+            return Steps()
+        case _ as never:
+            assert_never(never)
+
+
+def plan_reboot(
+    want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, pending: tuple[str, ...]
+) -> Steps:
+    """Return the reboot that applies what PVE keeps pending, if the manifest allows it."""
+    names = ", ".join(pending)
+    if not want.may_reboot:
+        return Steps(
+            held=Held(
+                reason=Hold.REBOOT_NEEDED,
+                message=f"{names} will take effect when the guest is rebooted",
+                remedy="reboot it when that suits, or set spec.allow.reboot: true",
+            )
+        )
+    action = RebootGuest(
+        subject=want.name,
+        vmid=guest.vmid,
+        kind=want.kind,
+        node=guest.node,
+        grace_s=int(want.shutdown_timeout.total_seconds()),
+    )
+    return Steps(
+        steps=(
+            Step(
+                action=action,
+                reason=f"{names} take effect with a reboot",
+                impact=Impact.REBOOT,
+                premise=premise_of(have, Power.RUNNING),
+                takes=(f"node:{guest.node}",),
+                disrupts=True,
+            ),
+        )
+    )
+
+
+def is_ha_managed(guest: ObservedGuest) -> bool:
+    """Return whether the HA manager owns the guest's power and placement."""
+    return bool(guest.ha_state) and guest.ha_state != "ignored"
+
+
+def _start(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Step:
+    kind = ResumeGuest if guest.power is Power.PAUSED else StartGuest
+    return Step(
+        action=kind(subject=want.name, vmid=guest.vmid, kind=want.kind, node=guest.node),
+        reason=f"it is {guest.power.value} and should be running",
+        impact=Impact.HOT,
+        premise=premise_of(have, guest.power),
+        takes=(f"node:{guest.node}",),
+    )
+
+
+def _stop(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> tuple[Step, ...]:
+    if guest.power is Power.SUSPENDED:
+        return ()
+    return (shutdown_step(want, guest, have, f"it is {guest.power.value} and should be stopped"),)
+
+
+def shutdown_step(
+    want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, reason: str
+) -> Step:
+    """Return the step that shuts an owned guest down."""
+    action = ShutdownGuest(
+        subject=want.name,
+        vmid=guest.vmid,
+        kind=want.kind,
+        node=guest.node,
+        grace_s=int(want.shutdown_timeout.total_seconds()),
+        force_stop=want.may_stop,
+    )
+    return Step(
+        action=action,
+        reason=reason,
+        impact=Impact.DOWNTIME,
+        premise=premise_of(have, guest.power),
+        takes=(f"node:{guest.node}",),
+        disrupts=True,
+    )
+
+
+def _ha_hold(want: DesiredGuest, guest: ObservedGuest) -> Held:
+    return Held(
+        reason=Hold.HA_MANAGED,
+        message=f"it is {guest.power.value}, should be {want.power.value}, and the HA manager"
+        f" owns its power (state {guest.ha_state})",
+        remedy="change its state in HA, or take it out of HA",
+    )

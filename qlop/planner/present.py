@@ -1,0 +1,183 @@
+"""Bring one existing guest of ours to what its manifest says."""
+
+from collections.abc import Callable
+
+from qlop.model.action import RegenerateCloudInit
+from qlop.model.desired import DesiredGuest
+from qlop.model.guest import GuestKind, Power
+from qlop.model.ids import NodeName
+from qlop.model.impact import Impact
+from qlop.model.observed import GuestConfig, ObservedGuest
+from qlop.model.reading import Known
+from qlop.model.verdict import Held, Hold
+from qlop.planner import config, power, relocation, snapshot
+from qlop.planner.draft import Draft
+from qlop.planner.step import Step, Steps, place_of, premise_of
+
+
+def plan_guest(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> None:
+    """Note what an owned guest needs, or why it is left as it is."""
+    held = _hold(draft, want, guest)
+    if held is not None:
+        draft.conclude(want.name, guest.vmid, held)
+        return
+    assert isinstance(guest.config, Known), "ownership is proven by the configuration"
+    have = guest.config.value
+    draft.decide(want.name, guest.vmid, place_of(want), _steps(draft, want, guest, have))
+
+
+def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
+    """Return configuration, relocation, power and snapshots, in this order.
+
+    A stopped guest is configured before it starts, so that it comes up as it should be.
+    A guest that has to move is moved before a reboot: the reboot may then be its start
+    on the new node. Snapshots come last: they are of the guest as it should be.
+    """
+    found = config.difference(want, guest, have)
+    steps = list(config.steps_for(want, guest, have, found))
+    holds = list(found.holds)
+    steps += _cloud_init(draft, want, guest, have, steps)
+    moved = relocation.plan_relocation(
+        want,
+        guest,
+        have,
+        cluster=draft.source.desired.cluster,
+        observed=draft.source.observed,
+        capacity=draft.capacity,
+    )
+    powered = power.plan_power(want, guest, have)
+    for part in (moved, powered):
+        steps += part.steps
+        if part.held is not None:
+            holds.append(part.held)
+    if guest.power is Power.RUNNING and want.power is Power.RUNNING:
+        pending = set(config.managed_pending(want, have))
+        pending |= {change.field for change in found.changes if change.impact is Impact.REBOOT}
+        if pending:
+            rebooted = power.plan_reboot(want, guest, have, tuple(sorted(pending)))
+            steps += rebooted.steps
+            if rebooted.held is not None:
+                holds.append(rebooted.held)
+    if not steps and not holds:
+        snapped = snapshot.plan_snapshots(want, guest, have)
+        steps += snapped.steps
+        if snapped.held is not None:
+            holds.append(snapped.held)
+    return Steps(
+        steps=tuple(steps), held=_merged(holds), note=_note(want, have) if not steps else ""
+    )
+
+
+def _cloud_init(
+    draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, steps: list[Step]
+) -> tuple[Step, ...]:
+    """Return the writing of the cloud-init drive, if a running VM's no longer fits.
+
+    PVE writes it itself when a VM starts (``PVE::QemuServer::vm_start_nolock``).
+    """
+    if guest.power is not Power.RUNNING or want.kind is not GuestKind.VM:
+        return ()
+    owes = want.name in draft.source.history.owes_regeneration
+    changes = any(step.expects.get("cloud-init") for step in steps)
+    has_drive = any("cloudinit" in disk.volume for disk in have.disks.values())
+    if not has_drive or not (owes or changes):
+        return ()
+    action = RegenerateCloudInit(
+        subject=want.name, vmid=guest.vmid, kind=want.kind, node=guest.node
+    )
+    return (
+        Step(
+            action=action,
+            reason="its cloud-init options changed",
+            impact=Impact.HOT,
+            premise=premise_of(have),
+            takes=(f"node:{guest.node}",),
+        ),
+    )
+
+
+def _hold(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Held | None:
+    checks: tuple[Callable[[], Held | None], ...] = (
+        lambda: _node_hold(draft, guest.node),
+        lambda: _template_hold(guest),
+        lambda: _lock_hold(draft, guest),
+        lambda: _shape_hold(want, guest),
+    )
+    return next((held for check in checks if (held := check()) is not None), None)
+
+
+def _node_hold(draft: Draft, node: NodeName) -> Held | None:
+    seen = draft.source.observed.nodes.get(node)
+    if seen is not None and seen.online:
+        return None
+    return Held(
+        reason=Hold.NODE_OFFLINE,
+        message=f"its node {node} is offline; whether it runs there can't be known, and"
+        " starting it elsewhere could run it twice",
+        remedy=f"bring {node} back, or fence it and recover the guest by hand",
+    )
+
+
+def _template_hold(guest: ObservedGuest) -> Held | None:
+    if not guest.template:
+        return None
+    return Held(
+        reason=Hold.IS_TEMPLATE,
+        message="somebody made it a template",
+        remedy="give the service another vmid, or clone the template by hand",
+    )
+
+
+def _lock_hold(draft: Draft, guest: ObservedGuest) -> Held | None:
+    if guest.lock and guest.lock != "suspended":
+        return Held(
+            reason=Hold.LOCKED,
+            message=f"PVE holds it locked ({guest.lock}): somebody else's task is at work",
+            remedy="wait for the task; if none runs, `qm unlock` or `pct unlock` on its node",
+        )
+    task = draft.tasks.get(guest.vmid)
+    if task is None:
+        return None
+    return Held(
+        reason=Hold.TASK_RUNNING,
+        message=f"{task.user} runs {task.verb} on it since {task.started_at:%H:%M:%S} UTC",
+    )
+
+
+def _shape_hold(want: DesiredGuest, guest: ObservedGuest) -> Held | None:
+    if guest.kind is not want.kind:
+        return Held(
+            reason=Hold.UNSUPPORTED_CHANGE,
+            message=f"it is a {guest.kind.name.lower()} and should be a {want.kind.name.lower()}",
+            remedy="give the service another name, so that a new guest is built beside it",
+        )
+    if want.vmid is not None and want.vmid != guest.vmid:
+        return Held(
+            reason=Hold.UNSUPPORTED_CHANGE,
+            message=f"it has VMID {guest.vmid} and should have {want.vmid}:"
+            " PVE can't change a VMID",
+            remedy=f"write vmid: {guest.vmid}, or back it up and restore it by hand",
+        )
+    return None
+
+
+def _merged(holds: list[Held]) -> Held | None:
+    """Return the holds of one guest as one: the first gives the reason."""
+    if len(holds) < 2:
+        return holds[0] if holds else None
+    return Held(
+        reason=holds[0].reason,
+        message="; ".join(held.message for held in holds),
+        remedy="; ".join(held.remedy for held in holds if held.remedy),
+    )
+
+
+def _note(want: DesiredGuest, have: GuestConfig) -> str:
+    wanted = {disk.slot for disk in want.disks}
+    extra = sorted(
+        slot for slot, disk in have.disks.items() if slot not in wanted and not disk.is_cdrom
+    )
+    notes = [f"disks that no manifest names: {', '.join(extra)}"] if extra else []
+    if have.unused:
+        notes.append(f"detached volumes: {', '.join(sorted(have.unused.values()))}")
+    return "; ".join(notes)

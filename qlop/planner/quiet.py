@@ -1,0 +1,48 @@
+"""Tell whether a new observation can change a plan in which there was nothing to do.
+
+Most cycles of a healthy cluster see what the one before saw. Planning them anew would
+give the same plan; this says so at the cost of a few comparisons.
+"""
+
+from qlop.model.observed import Observed
+from qlop.model.plan import Plan, PlanInput
+
+
+def is_quiet(before: PlanInput, plan: Plan, now: PlanInput) -> bool:
+    """Return whether ``plan``, made of ``before``, is also the plan of ``now``.
+
+    Memory and storage in use are left out: they only matter where a guest is to be
+    placed, and a plan with such a guest has actions or depends on them to have none.
+    """
+    if plan.actions or now.desired is not before.desired or now.history is not before.history:
+        return False
+    if plan.reconsider_at is not None and plan.reconsider_at <= now.now:
+        return False
+    return _is_same(before.observed, now.observed) and _has_all_guests(now)
+
+
+def _is_same(before: Observed, now: Observed) -> bool:
+    return (
+        now.guests is before.guests
+        and now.complete == before.complete
+        and now.quorate == before.quorate
+        and now.gaps == before.gaps
+        and _running(now) == _running(before)
+        and _nodes(now) == _nodes(before)
+    )
+
+
+def _running(observed: Observed) -> frozenset[str]:
+    return frozenset(task.upid for task in observed.tasks if not task.exit_status)
+
+
+def _nodes(observed: Observed) -> frozenset[tuple[str, bool, bool, int]]:
+    return frozenset(
+        (node.name, node.online, node.maintenance, node.memory_bytes)
+        for node in observed.nodes.values()
+    )
+
+
+def _has_all_guests(source: PlanInput) -> bool:
+    """Return whether no guest waits for a place: room may have come up meanwhile."""
+    return len(source.observed.guests) >= len(source.desired.guests)

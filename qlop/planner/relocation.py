@@ -1,0 +1,182 @@
+"""Move guests off nodes where they may not be."""
+
+from qlop.model.action import MigrateGuest, MigrationMode
+from qlop.model.desired import DesiredCluster, DesiredGuest
+from qlop.model.device import is_local_path
+from qlop.model.guest import Disk, GuestKind, Power
+from qlop.model.ids import NodeName
+from qlop.model.impact import Impact
+from qlop.model.observed import GuestConfig, Observed, ObservedGuest
+from qlop.model.verdict import Held, Hold
+from qlop.planner import placement
+from qlop.planner.capacity import Capacity, storage_on
+from qlop.planner.power import is_ha_managed
+from qlop.planner.step import Step, Steps, premise_of
+
+
+def plan_relocation(
+    want: DesiredGuest,
+    guest: ObservedGuest,
+    have: GuestConfig,
+    *,
+    cluster: DesiredCluster,
+    observed: Observed,
+    capacity: Capacity,
+) -> Steps:
+    """Return the move that an owned guest needs, if it needs one.
+
+    Only what the manifest forbids moves a guest: a node outside the allowed set, or a
+    service it must be kept apart from. Preferences and spreading choose a node for a
+    new guest; they never move one that runs.
+    """
+    reason = _reason(want, guest, capacity)
+    if not reason:
+        return Steps()
+    if is_ha_managed(guest):
+        return Steps(
+            held=Held(
+                reason=Hold.HA_MANAGED,
+                message=f"{reason}, and the HA manager owns its placement",
+                remedy="move it in HA, or take it out of HA",
+            )
+        )
+    blocked = _blocked(guest, have, observed)
+    if blocked is not None:
+        return Steps(held=blocked)
+    running = guest.power is not Power.STOPPED
+    interrupts = running and guest.kind is GuestKind.CONTAINER
+    if interrupts and not want.may_relocate:
+        return Steps(
+            held=Held(
+                reason=Hold.INTERRUPTION_NEEDED,
+                message=f"{reason}; moving a running container stops it for a while",
+                remedy="set spec.allow.relocate: true, or stop it and move it by hand",
+            )
+        )
+    chosen = _choose(want, guest, have, cluster=cluster, observed=observed, capacity=capacity)
+    if isinstance(chosen, Held):
+        return Steps(held=chosen)
+    capacity.release(guest.node, want.service, guest.memory_bytes)
+    capacity.promise(chosen.node, want.service, guest.memory_bytes)
+    return Steps(
+        steps=(_move(want, guest, have, observed=observed, target=chosen.node, reason=reason),)
+    )
+
+
+def _reason(want: DesiredGuest, guest: ObservedGuest, capacity: Capacity) -> str:
+    if not placement.is_allowed(want, guest.node):
+        allowed = ", ".join(sorted(want.placement.allowed or ()))
+        return f"it is on {guest.node}, which is not among the allowed nodes ({allowed})"
+    clashing = placement.conflicts(want, guest.node, capacity)
+    if clashing and min(clashing) < want.service:  # of two that clash, one moves
+        return f"it is on {guest.node} with {', '.join(clashing)}, to be kept apart from"
+    return ""
+
+
+def _choose(
+    want: DesiredGuest,
+    guest: ObservedGuest,
+    have: GuestConfig,
+    *,
+    cluster: DesiredCluster,
+    observed: Observed,
+    capacity: Capacity,
+) -> placement.Chosen | Held:
+    def refuses(node: NodeName) -> placement.Refusal:
+        if node == guest.node:
+            return Hold.NO_NODE, "is where it is now"
+        for disk in _volumes(have):
+            assert disk.storage is not None
+            here = storage_on(observed, disk.storage, guest.node)
+            there = storage_on(observed, disk.storage, node)
+            if there is None:
+                return Hold.NO_STORAGE, f"has no active storage {disk.storage}"
+            if here is not None and not here.shared:
+                needed = disk.size_bytes or 0
+                if needed > capacity.storage_free(there):
+                    return Hold.NO_CAPACITY, f"has no room for {disk.slot} on {disk.storage}"
+        return None
+
+    return placement.choose(want, cluster, observed, capacity, refuses)
+
+
+def _move(
+    want: DesiredGuest,
+    guest: ObservedGuest,
+    have: GuestConfig,
+    *,
+    observed: Observed,
+    target: NodeName,
+    reason: str,
+) -> Step:
+    if guest.power is Power.STOPPED:
+        mode = MigrationMode.OFFLINE
+    elif guest.kind is GuestKind.CONTAINER:
+        mode = MigrationMode.RESTART
+    else:
+        mode = MigrationMode.ONLINE
+    local = any(_is_local(disk, guest.node, observed) for disk in _volumes(have))
+    action = MigrateGuest(
+        subject=want.name,
+        vmid=guest.vmid,
+        kind=want.kind,
+        node=guest.node,
+        target=target,
+        mode=mode,
+        with_local_disks=local,
+        grace_s=int(want.shutdown_timeout.total_seconds()),
+    )
+    interrupts = mode is MigrationMode.RESTART
+    return Step(
+        action=action,
+        reason=reason,
+        impact=Impact.DOWNTIME if interrupts else Impact.HOT,
+        premise=premise_of(have, guest.power),
+        takes=(
+            f"node:{guest.node}",
+            f"node:{target}",
+            f"migration:{guest.node}",
+            f"migration:{target}",
+        ),
+        disrupts=interrupts,
+    )
+
+
+def _blocked(guest: ObservedGuest, have: GuestConfig, observed: Observed) -> Held | None:
+    for disk in have.disks.values():
+        if is_local_path(disk) and disk.properties.get("shared") != "1":
+            what = f"{disk.slot} is a path of {guest.node} ({disk.volume})"
+        elif (
+            disk.is_cdrom
+            and disk.storage is not None
+            and not _is_cloud_init(disk)
+            and _is_local(disk, guest.node, observed)
+        ):
+            what = f"{disk.slot} holds {disk.volume}, which only {guest.node} has"
+        else:
+            continue
+        return Held(
+            reason=Hold.UNSUPPORTED_CHANGE,
+            message=f"it can't move: {what}",
+            remedy="take it out, or put it on a storage that the nodes share",
+        )
+    return None
+
+
+def _volumes(have: GuestConfig) -> tuple[Disk, ...]:
+    return tuple(
+        disk
+        for disk in have.disks.values()
+        if disk.storage is not None and (not disk.is_cdrom or _is_cloud_init(disk))
+    )
+
+
+def _is_cloud_init(disk: Disk) -> bool:
+    return "cloudinit" in disk.volume
+
+
+def _is_local(disk: Disk, node: NodeName, observed: Observed) -> bool:
+    if disk.storage is None:
+        return False
+    seen = storage_on(observed, disk.storage, node)
+    return seen is None or not seen.shared

@@ -1,0 +1,126 @@
+"""Decide how an action ended whose answer was lost, by what is seen afterwards.
+
+A lost answer is never repeated blindly. Either the cluster shows the task or its effect,
+or enough time has passed that neither can come any more: only then it is taken as not
+having arrived.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from qlop.model.action import Verb
+from qlop.model.guest import Power
+from qlop.model.history import EXPECTS_DIGEST, Ending, Inflight, Intended
+from qlop.model.ids import Upid
+from qlop.model.observed import Observed, ObservedGuest, ObservedTask
+from qlop.model.reading import Known
+
+SETTLE = timedelta(seconds=60)
+"""How long after it was sent a request may still take effect.
+
+pveproxy gives up on another node after 30 s (``PVE/APIServer/AnyEvent.pm``), and the
+worker there may wait 10 s each for a configuration lock and for the cluster's lock.
+"""
+
+SKEW = timedelta(seconds=5)
+"""How far a node's clock may be behind ours."""
+
+_WORKERS: dict[Verb, frozenset[str]] = {
+    Verb.CREATE: frozenset({"qmcreate", "vzcreate"}),
+    Verb.CLONE: frozenset({"qmclone", "vzclone"}),
+    Verb.RESIZE: frozenset({"resize"}),
+    Verb.START: frozenset({"qmstart", "vzstart", "hastart"}),
+    Verb.RESUME: frozenset({"qmresume", "vzresume"}),
+    Verb.SHUTDOWN: frozenset({"qmshutdown", "vzshutdown", "hastop"}),
+    Verb.REBOOT: frozenset({"qmreboot", "vzreboot"}),
+    Verb.MIGRATE: frozenset({"qmigrate", "vzmigrate", "hamigrate"}),
+    Verb.SNAPSHOT: frozenset({"qmsnapshot", "vzsnapshot"}),
+    Verb.DELETE_SNAPSHOT: frozenset({"qmdelsnapshot", "vzdelsnapshot"}),
+    Verb.DESTROY: frozenset({"qmdestroy", "vzdestroy"}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """The task was found: it will say how the action ends."""
+
+    upid: Upid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """It is known how the action ended."""
+
+    ending: Ending
+    message: str
+
+
+def settle(flying: Inflight, observed: Observed, now: datetime) -> Adopt | Settled | None:
+    """Return how an ambiguous action ended, or None while that can't be told."""
+    intended = flying.intended
+    if observed.quorate != Known(True) or not observed.complete:
+        return None
+    guest = observed.guests.get(intended.vmid)
+    if _is_effect_seen(intended, guest):
+        return Settled(ending=Ending.SUCCEEDED, message="the answer was lost; its effect is there")
+    tasks = _tasks_of(intended, observed)
+    if len(tasks) == 1:
+        return Adopt(upid=tasks[0].upid)
+    if tasks or now - intended.at < SETTLE or observed.taken_at - intended.at < SETTLE:
+        return None
+    if intended.verb in {Verb.CREATE, Verb.CLONE} and guest is not None:
+        if guest.lock or not isinstance(guest.config, Known):
+            return None
+        return Settled(ending=Ending.FAILED, message=f"VMID {intended.vmid} went to somebody else")
+    return Settled(ending=Ending.FAILED, message="the request did not arrive")
+
+
+def _tasks_of(intended: Intended, observed: Observed) -> tuple[ObservedTask, ...]:
+    """Return the tasks that may be this action's.
+
+    A clone's task names the template, not the new guest: with several clones of one
+    template under way more than one may fit, and only the mark on the guest tells.
+    """
+    workers = _WORKERS.get(intended.verb, frozenset())
+    vmid = intended.source if intended.verb is Verb.CLONE else intended.vmid
+    return tuple(
+        task
+        for task in observed.tasks
+        if task.verb in workers and task.vmid == vmid and task.started_at >= intended.at - SKEW
+    )
+
+
+def _is_effect_seen(intended: Intended, guest: ObservedGuest | None) -> bool:
+    if guest is None:
+        return intended.verb is Verb.DESTROY
+    match intended.verb:
+        case Verb.CREATE | Verb.CLONE:
+            return not guest.lock and _has_our_mark(intended, guest)
+        case Verb.CONFIGURE | Verb.RESIZE:
+            before = intended.expects.get(EXPECTS_DIGEST, "")
+            return (
+                bool(before)
+                and isinstance(guest.config, Known)
+                and (guest.config.value.digest != before)
+            )
+        case Verb.START | Verb.RESUME:
+            return guest.power is Power.RUNNING
+        case Verb.SHUTDOWN:
+            return guest.power is Power.STOPPED
+        case Verb.MIGRATE:
+            return guest.node == intended.target and not guest.lock
+        case Verb.SNAPSHOT | Verb.DELETE_SNAPSHOT | Verb.REBOOT:
+            return False
+        case Verb.REGENERATE | Verb.ASSIGN_POOL | Verb.DESTROY:
+            return False
+
+
+def _has_our_mark(intended: Intended, guest: ObservedGuest) -> bool:
+    if not isinstance(guest.config, Known):
+        return False
+    mark = guest.config.value.mark
+    return (
+        mark is not None
+        and (mark.service, mark.index) == (intended.service, intended.index)
+        and mark.vmid == guest.vmid
+    )

@@ -1,0 +1,102 @@
+"""Name actions: what a step of planning yields, and the id it gets."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+
+from qlop.model.action import Action, verb_of
+from qlop.model.desired import DesiredGuest
+from qlop.model.guest import Power
+from qlop.model.ids import ActionId, GuestName, ServiceName
+from qlop.model.impact import Impact
+from qlop.model.observed import GuestConfig
+from qlop.model.plan import Change, PlannedAction, Premise
+from qlop.model.verdict import Held
+
+_VOLATILE = frozenset({"digest"})
+"""Fields that say when an action was decided, not what it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """An action that is wanted, before it has an id and a place in the order.
+
+    ``disrupts``: the guest is not available meanwhile, which a budget may forbid.
+    """
+
+    action: Action
+    reason: str
+    impact: Impact
+    premise: Premise | None = None
+    takes: tuple[str, ...] = ()
+    witness: str = ""
+    expects: Mapping[str, str] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+    disrupts: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What a guest needs, in order, and what part of it is held back."""
+
+    steps: tuple[Step, ...] = ()
+    held: Held | None = None
+    note: str = ""
+
+
+def premise_of(config: GuestConfig, power: Power | None = None) -> Premise:
+    """Return what must still hold of an owned guest when an action reaches it."""
+    assert config.mark is not None, "only owned guests are acted on"
+    return Premise(mark=config.mark, witness=config.witness, power=power)
+
+
+def action_id(action: Action) -> ActionId:
+    """Return ``subject/verb/fingerprint``, equal for equal intentions."""
+    parts = (
+        f"{item.name}={_stable(getattr(action, item.name))}"
+        for item in fields(action)
+        if item.name not in _VOLATILE
+    )
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return ActionId(f"{action.subject}/{verb_of(action).value}/{digest}")
+
+
+def chained(steps: Iterable[Step], service: ServiceName, index: int) -> tuple[PlannedAction, ...]:
+    """Return the steps of one guest as actions, each after the one before."""
+    chain: list[PlannedAction] = []
+    for step in steps:
+        chain.append(
+            PlannedAction(
+                id=action_id(step.action),
+                action=step.action,
+                reason=step.reason,
+                impact=step.impact,
+                service=service,
+                index=index,
+                premise=step.premise,
+                takes=step.takes,
+                witness=step.witness,
+                expects=step.expects,
+                changes=step.changes,
+                after=(chain[-1].id,) if chain else (),
+            )
+        )
+    return tuple(chain)
+
+
+def place_of(guest: DesiredGuest) -> tuple[ServiceName, int]:
+    """Return a guest's service and index."""
+    return guest.service, guest.index
+
+
+def orphan_name(service: ServiceName, index: int) -> GuestName:
+    """Return what a guest of ours is called that no manifest names."""
+    return GuestName(f"{service}-{index}")
+
+
+def _stable(value: object) -> str:
+    if isinstance(value, Mapping):
+        return repr(sorted(value.items()))
+    if isinstance(value, frozenset):
+        return repr(sorted(value))
+    return repr(value)
