@@ -1,163 +1,35 @@
-"""Know every guest option qlop models: its canonical form, its default, its price.
+"""Bring guest options into one canonical form, and say what changing them costs.
 
 PVE normalizes what it is given: it sorts tags, upper-cases MACs, drops defaults, rewrites
 property strings. Desired and observed options are both brought into the form defined
-here, so that no such rewriting is ever taken for drift. An option without a rule is not
-modelled: it is carried along as text and never changed.
+here, so that no such rewriting is ever taken for drift. An option without a rule
+(``option_table``) is not modelled: it is carried along as text and never changed.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
+import math
 from urllib.parse import quote, unquote
 
 from qlop.model.guest import GuestKind, OptionValue, Properties
 from qlop.model.impact import Impact
+from qlop.model.option_table import DISK_BASES, RULES, Form, OptionRule
 
-
-class Form(Enum):
-    """How PVE writes an option."""
-
-    BOOL = "bool"
-    NUMBER = "number"
-    TEXT = "text"
-    DESCRIPTION = "description"
-    TAGS = "tags"
-    LIST = "list"
-    """Words separated by space, comma or semicolon, whose order matters (nameserver)."""
-    PROPERTIES = "properties"
-    URLENCODED = "urlencoded"
-    """Text that PVE keeps percent-encoded (``sshkeys``)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptionRule:
-    """What qlop knows about one option.
-
-    ``default`` is the canonical value PVE assumes when the option is not set.
-    ``impact`` is what changing it costs on a *running* guest; on a stopped one nothing
-    costs anything. ``default_key`` names the property that may be written without its
-    key (``host`` for ``cputype=host``); ``bool_keys`` are properties that are booleans.
-    """
-
-    form: Form
-    impact: Impact
-    default: OptionValue = ""
-    default_key: str = ""
-    bool_keys: frozenset[str] = frozenset()
-    create_only: bool = False
-    """PVE refuses to change it after creation; a difference is held."""
-
-
-def _rule(form: Form, impact: Impact, default: OptionValue = "") -> OptionRule:
-    return OptionRule(form=form, impact=impact, default=default)
-
-
-def _properties(impact: Impact, default_key: str = "", bools: str = "") -> OptionRule:
-    return OptionRule(
-        form=Form.PROPERTIES,
-        impact=impact,
-        default={},
-        default_key=default_key,
-        bool_keys=frozenset(bools.split()),
-    )
-
-
-_DISK_BOOLS = "iothread ssd backup ro replicate shared acl quota snapshot"
-
-# Impacts: PVE::QemuServer::vmconfig_hotplug_pending ($fast_plug_option and the branches
-# below it) with the default `hotplug: network,disk,usb`; everything else stays pending.
-_VM_RULES: Mapping[str, OptionRule] = {
-    "name": _rule(Form.TEXT, Impact.NONE),
-    "description": _rule(Form.DESCRIPTION, Impact.NONE),
-    "tags": _rule(Form.TAGS, Impact.NONE),
-    "onboot": _rule(Form.BOOL, Impact.NONE, "0"),
-    "protection": _rule(Form.BOOL, Impact.NONE, "0"),
-    "startup": _properties(Impact.NONE, "order"),
-    "hookscript": _rule(Form.TEXT, Impact.NONE),
-    "memory": _rule(Form.NUMBER, Impact.REBOOT, "512"),
-    "balloon": _rule(Form.NUMBER, Impact.HOT),
-    "shares": _rule(Form.NUMBER, Impact.HOT, "1000"),
-    "sockets": _rule(Form.NUMBER, Impact.REBOOT, "1"),
-    "cores": _rule(Form.NUMBER, Impact.REBOOT, "1"),
-    "vcpus": _rule(Form.NUMBER, Impact.REBOOT),
-    "cpu": _properties(Impact.REBOOT, "cputype"),
-    "cpulimit": _rule(Form.NUMBER, Impact.HOT, "0"),
-    "cpuunits": _rule(Form.NUMBER, Impact.HOT),
-    "numa": _rule(Form.BOOL, Impact.REBOOT, "0"),
-    "machine": _properties(Impact.REBOOT, "type"),
-    "bios": _rule(Form.TEXT, Impact.REBOOT, "seabios"),
-    "scsihw": _rule(Form.TEXT, Impact.REBOOT, "lsi"),
-    "ostype": _rule(Form.TEXT, Impact.REBOOT, "other"),
-    "boot": _properties(Impact.REBOOT, "legacy"),
-    "agent": _properties(
-        Impact.REBOOT, "enabled", "enabled fstrim_cloned_disks freeze-fs-on-backup"
-    ),
-    "vga": _properties(Impact.REBOOT, "type"),
-    "serial": _rule(Form.TEXT, Impact.REBOOT),
-    "rng": _properties(Impact.REBOOT, "source"),
-    "watchdog": _properties(Impact.REBOOT, "model"),
-    "tablet": _rule(Form.BOOL, Impact.HOT, "1"),
-    "hotplug": _rule(Form.TEXT, Impact.REBOOT, "network,disk,usb"),
-    "kvm": _rule(Form.BOOL, Impact.REBOOT, "1"),
-    "smbios": _properties(Impact.REBOOT),
-    "ciuser": _rule(Form.TEXT, Impact.REBOOT),
-    "sshkeys": _rule(Form.URLENCODED, Impact.REBOOT),
-    "ipconfig": _properties(Impact.REBOOT),
-    "nameserver": _rule(Form.LIST, Impact.REBOOT),
-    "searchdomain": _rule(Form.LIST, Impact.REBOOT),
-    "cicustom": _properties(Impact.REBOOT),
-    "citype": _rule(Form.TEXT, Impact.REBOOT),
-    "net": _properties(Impact.HOT, "model", "firewall link_down"),
-    "efidisk": _properties(Impact.REBOOT, "file", "pre-enrolled-keys"),
-    "tpmstate": _properties(Impact.REBOOT, "file"),
-    "scsi": _properties(Impact.HOT, "file", _DISK_BOOLS),
-    "virtio": _properties(Impact.HOT, "file", _DISK_BOOLS),
-    "sata": _properties(Impact.REBOOT, "file", _DISK_BOOLS),
-    "ide": _properties(Impact.REBOOT, "file", _DISK_BOOLS),
-}
-
-# PVE::LXC::Config::vmconfig_hotplug_pending.
-_CONTAINER_RULES: Mapping[str, OptionRule] = {
-    "hostname": _rule(Form.TEXT, Impact.REBOOT),
-    "description": _rule(Form.DESCRIPTION, Impact.NONE),
-    "tags": _rule(Form.TAGS, Impact.NONE),
-    "onboot": _rule(Form.BOOL, Impact.NONE, "0"),
-    "protection": _rule(Form.BOOL, Impact.NONE, "0"),
-    "startup": _properties(Impact.NONE, "order"),
-    "hookscript": _rule(Form.TEXT, Impact.NONE),
-    "memory": _rule(Form.NUMBER, Impact.HOT, "512"),
-    "swap": _rule(Form.NUMBER, Impact.HOT, "512"),
-    "cores": _rule(Form.NUMBER, Impact.HOT),
-    "cpulimit": _rule(Form.NUMBER, Impact.HOT, "0"),
-    "cpuunits": _rule(Form.NUMBER, Impact.HOT),
-    "nameserver": _rule(Form.LIST, Impact.REBOOT),
-    "searchdomain": _rule(Form.LIST, Impact.REBOOT),
-    "features": _properties(Impact.REBOOT, "", "nesting keyctl fuse mknod force_rw_sys"),
-    "tty": _rule(Form.NUMBER, Impact.REBOOT, "2"),
-    "console": _rule(Form.BOOL, Impact.REBOOT, "1"),
-    "cmode": _rule(Form.TEXT, Impact.REBOOT, "tty"),
-    "timezone": _rule(Form.TEXT, Impact.REBOOT),
-    "unprivileged": OptionRule(
-        form=Form.BOOL, impact=Impact.DATA_LOSS, default="0", create_only=True
-    ),
-    "arch": OptionRule(form=Form.TEXT, impact=Impact.REBOOT, default="amd64", create_only=True),
-    "ostype": OptionRule(form=Form.TEXT, impact=Impact.REBOOT, create_only=True),
-    "net": _properties(Impact.HOT, "", "firewall link_down"),
-    "rootfs": _properties(Impact.REBOOT, "volume", _DISK_BOOLS),
-    "mp": _properties(Impact.REBOOT, "volume", _DISK_BOOLS),
-}
-
-RULES: Mapping[GuestKind, Mapping[str, OptionRule]] = {
-    GuestKind.VM: _VM_RULES,
-    GuestKind.CONTAINER: _CONTAINER_RULES,
-}
-
-DISK_BASES: Mapping[GuestKind, frozenset[str]] = {
-    GuestKind.VM: frozenset({"scsi", "virtio", "sata", "ide", "efidisk", "tpmstate"}),
-    GuestKind.CONTAINER: frozenset({"rootfs", "mp"}),
-}
-"""Options that name a volume, without their number."""
+__all__ = [
+    "DISK_BASES",
+    "RULES",
+    "Form",
+    "OptionRule",
+    "base_of",
+    "canonical",
+    "canonical_bool",
+    "canonical_number",
+    "change_impact",
+    "is_met",
+    "parse_properties",
+    "property_default",
+    "render",
+    "render_properties",
+    "rule_for",
+]
 
 _TRUE = frozenset({"1", "yes", "on", "true"})
 _FALSE = frozenset({"0", "no", "off", "false"})
@@ -171,7 +43,11 @@ def base_of(key: str) -> str:
 def rule_for(kind: GuestKind, key: str) -> OptionRule | None:
     """Return the rule of an option, or None if qlop does not model it."""
     rules = RULES[kind]
-    return rules.get(key) or rules.get(base_of(key))
+    exact = rules.get(key)
+    if exact is not None:
+        return exact
+    numbered = rules.get(base_of(key))
+    return numbered if numbered is not None and numbered.numbered else None
 
 
 def canonical(kind: GuestKind, key: str, value: str | float) -> OptionValue:
@@ -180,15 +56,17 @@ def canonical(kind: GuestKind, key: str, value: str | float) -> OptionValue:
     text = _plain(value)
     if rule is None:
         return text
+    text = rule.aliases.get(text, text)
     match rule.form:
         case Form.BOOL:
             return canonical_bool(text)
         case Form.NUMBER:
-            return canonical_number(text)
+            return _number(text, rule)
         case Form.TAGS:
             return ";".join(sorted(set(_words(text.lower()))))
-        case Form.LIST:
-            return " ".join(_words(text))
+        case Form.LIST | Form.SET:
+            words = _words(text)
+            return ",".join(sorted(set(words))) if rule.form is Form.SET else " ".join(words)
         case Form.DESCRIPTION:
             return text.replace("\r\n", "\n").rstrip()
         case Form.PROPERTIES:
@@ -219,7 +97,12 @@ def parse_properties(text: str, rule: OptionRule) -> Properties:
         if not separator:
             key, value = rule.default_key, part
         key, value = key.strip(), value.strip()
-        found[key] = canonical_bool(value) if key in rule.bool_keys else value
+        key = rule.aliases.get(key, key)
+        if key in rule.bool_keys:
+            value = canonical_bool(value)
+        elif key in rule.number_keys:
+            value = canonical_number(value)
+        found[key] = value
     return found
 
 
@@ -234,14 +117,58 @@ def is_met(kind: GuestKind, key: str, want: OptionValue, have: OptionValue | Non
     """Return whether what is there satisfies what is wanted.
 
     Of a property string only the wanted properties count; the others belong to whoever
-    set them. An option that is not set has PVE's default.
+    set them. An option or property that is not set has PVE's default.
     """
+    rule = rule_for(kind, key)
     if have is None:
-        rule = rule_for(kind, key)
         have = rule.default if rule is not None else ""
     if isinstance(want, str) or isinstance(have, str):
         return want == have
-    return all(have.get(name, "") == value for name, value in want.items())
+    return not _differing(rule, want, have)
+
+
+def property_default(kind: GuestKind, key: str, name: str) -> str:
+    """Return what PVE assumes of a property that is not written; empty if nothing."""
+    rule = rule_for(kind, key)
+    return rule.property_defaults.get(name, "") if rule is not None else ""
+
+
+def change_impact(
+    kind: GuestKind, key: str, want: OptionValue, have: OptionValue | None
+) -> Impact:
+    """Return what it costs to write ``want`` over ``have`` on a *running* guest.
+
+    Of a property string ``want`` are the wanted properties, of a disk or NIC as in
+    ``Disk.properties`` and ``Nic.properties``; ``have`` None means that there is none.
+    """
+    rule = rule_for(kind, key)
+    if rule is None:
+        return Impact.REBOOT
+    if isinstance(want, str):
+        old = have if isinstance(have, str) else ""
+        return _scalar_impact(key, rule, want, old)
+    if have is None or isinstance(have, str):
+        return rule.impact
+    otherwise = rule.impact if rule.property_impact is None else rule.property_impact
+    costs = (rule.property_impacts.get(name, otherwise) for name in _differing(rule, want, have))
+    return max(costs, default=Impact.NONE)
+
+
+def _scalar_impact(key: str, rule: OptionRule, want: str, have: str) -> Impact:
+    # Both from `vmconfig_hotplug_pending`: a ballooning device can't be plugged in or out,
+    # and memory or processor hotplug is decided when the guest starts.
+    if key == "balloon" and (want == "0") is not (have == "0"):
+        return Impact.REBOOT
+    if key == "hotplug" and {"memory", "cpu"} & {*want.split(","), *have.split(",")}:
+        return Impact.REBOOT
+    return rule.impact
+
+
+def _differing(rule: OptionRule | None, want: Properties, have: Properties) -> list[str]:
+    defaults = rule.property_defaults if rule is not None else {}
+    return [
+        name for name, value in want.items() if have.get(name, defaults.get(name, "")) != value
+    ]
 
 
 def canonical_bool(text: str) -> str:
@@ -260,7 +187,17 @@ def canonical_number(text: str) -> str:
         number = float(text)
     except ValueError:
         return text.strip()
+    if not math.isfinite(number):
+        return text.strip()
     return str(int(number)) if number == int(number) else f"{number:.6f}".rstrip("0")
+
+
+def _number(text: str, rule: OptionRule) -> str:
+    """Return a number, without the key it may be written with and not above the most."""
+    number = canonical_number(text.removeprefix(f"{rule.default_key}="))
+    if rule.most is not None and number.isdecimal() and int(number) > rule.most:
+        return str(rule.most)
+    return number
 
 
 def _plain(value: str | float) -> str:
