@@ -5,6 +5,7 @@ that runs in a test. What crosses a port is plain data; what goes wrong there is
 ``PortError`` of one of six kinds.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -128,42 +129,61 @@ _CONFLICT_TEXTS = (
     "can't lock file",
     "got lock request timeout",
     "already exists",
+    "already defined",
+    "already a pool member",
     "already running",
     "not running",
     "is running",
+    "is paused",
 )
 _NOT_FOUND_TEXTS = (
     "does not exist",
     "unable to find configuration file",
     "no such",
     "hostname lookup",
+    "is not ha managed",
+    "not ha managed!",
 )
-_TRANSIENT_TEXTS = ("no quorum", "not ready", "got timeout", "too many", "connection refused")
+_MISSING_PARAMETER = re.compile(r"\b(?:storage|volume|pool|target) '[^']*' does not exist")
+_TRANSIENT_TEXTS = (
+    "no quorum",
+    "not ready",
+    # Without quorum /etc/pve can't be written; a missing privilege is a 403.
+    "permission denied",
+    "got timeout",
+    "too many",
+    "connection refused",
+)
 
 
 def _kind_of(call: PveCall, status: int, text: str) -> ErrorKind:
     if status in {401, 403}:
         return ErrorKind.DENIED
-    if status == 400:
-        return ErrorKind.NOT_FOUND if "no such task" in text else ErrorKind.INVALID
-    if status == 404:
+    if status == 404 or (status == 400 and "no such task" in text):
         return ErrorKind.NOT_FOUND
-    if status in {501, 506}:
-        return ErrorKind.INVALID
     if status == 595:  # pveproxy could not connect to the other node: nothing was sent.
         return ErrorKind.TRANSIENT
-    if status == 429 or (status == 503 and not call.is_mutation):
+    if status in {408, 429}:  # The server says itself that it did not take the request.
         return ErrorKind.TRANSIENT
-    if status == 500:
-        for kind, texts in (
-            (ErrorKind.CONFLICT, _CONFLICT_TEXTS),
-            (ErrorKind.NOT_FOUND, _NOT_FOUND_TEXTS),
-            (ErrorKind.TRANSIENT, _TRANSIENT_TEXTS),
-        ):
-            if any(sample in text for sample in texts):
-                return kind
+    if 400 <= status < 500 or status in {501, 506}:
         return ErrorKind.INVALID
+    if status == 500:
+        # What a mutation names among its parameters is not what it is about.
+        if call.is_mutation and _MISSING_PARAMETER.search(text):
+            return ErrorKind.INVALID
+        return _kind_of_text(text)
     return ErrorKind.AMBIGUOUS if call.is_mutation else ErrorKind.TRANSIENT
+
+
+def _kind_of_text(text: str) -> ErrorKind:
+    for kind, texts in (
+        (ErrorKind.CONFLICT, _CONFLICT_TEXTS),
+        (ErrorKind.NOT_FOUND, _NOT_FOUND_TEXTS),
+        (ErrorKind.TRANSIENT, _TRANSIENT_TEXTS),
+    ):
+        if any(sample in text for sample in texts):
+            return kind
+    return ErrorKind.INVALID
 
 
 class PveApi(Protocol):
