@@ -81,7 +81,8 @@ class Plan:
     """The frozen decision of one cycle.
 
     ``reconsider_at``: the earliest instant at which equal inputs would give another
-    plan (a backoff ends); None if time alone changes nothing.
+    plan (a backoff ends); None if time alone changes nothing. ``needs_room``: a place
+    was looked for, so that the plan depends on how full nodes and storages are.
     """
 
     revision: Revision
@@ -91,3 +92,4 @@ class Plan:
     """Names of guests that are not ours, as ``name (vmid)``."""
     findings: tuple[Finding, ...] = ()
     reconsider_at: datetime | None = None
+    needs_room: bool = False

@@ -24,6 +24,8 @@ class Capacity:
         self._observed = observed
         self._memory: Counter[NodeName] = Counter()
         self._taken: Counter[str] = Counter()
+        self.was_asked = False
+        """Whether anything that was decided depends on these books."""
         self._services: dict[NodeName, Counter[ServiceName]] = {}
         self._apart = _apart(desired)
         wanted = {(guest.service, guest.index): guest for guest in desired.guests.values()}
@@ -58,6 +60,7 @@ class Capacity:
 
     def memory_free(self, node: NodeName) -> int:
         """Return the bytes of memory that may still be promised on ``node``."""
+        self.was_asked = True
         policy = self._desired.cluster.policy
         have = self._observed.nodes[node].memory_bytes
         usable = have * (1 - policy.memory_reserve_share) * policy.memory_overcommit
@@ -69,6 +72,7 @@ class Capacity:
 
     def storage_free(self, storage: ObservedStorage) -> int:
         """Return the bytes that may still be written to ``storage``."""
+        self.was_asked = True
         reserve = self._desired.cluster.policy.storage_reserve_share * storage.total_bytes
         return int(storage.free_bytes - reserve) - self._taken[queue_of(storage)]
 

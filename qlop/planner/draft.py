@@ -108,6 +108,7 @@ class Draft:
             verdicts=self.verdicts,
             unmanaged=tuple(unmanaged),
             reconsider_at=self._reconsider_at,
+            needs_room=self.capacity.was_asked,
         )
 
     def _ready(

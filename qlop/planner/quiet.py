@@ -11,14 +11,19 @@ from qlop.model.plan import Plan, PlanInput
 def is_quiet(before: PlanInput, plan: Plan, now: PlanInput) -> bool:
     """Return whether ``plan``, made of ``before``, is also the plan of ``now``.
 
-    Memory and storage in use are left out: they only matter where a guest is to be
-    placed, and a plan with such a guest has actions or depends on them to have none.
+    Memory and storage in use are left out: they only matter where a place was looked
+    for, and such a plan is never quiet.
     """
-    if plan.actions or now.desired is not before.desired or now.history is not before.history:
+    if (
+        plan.actions
+        or plan.needs_room
+        or now.desired is not before.desired
+        or now.history is not before.history
+    ):
         return False
     if plan.reconsider_at is not None and plan.reconsider_at <= now.now:
         return False
-    return _is_same(before.observed, now.observed) and _has_all_guests(now)
+    return _is_same(before.observed, now.observed)
 
 
 def _is_same(before: Observed, now: Observed) -> bool:
@@ -41,8 +46,3 @@ def _nodes(observed: Observed) -> frozenset[tuple[str, bool, bool, int]]:
         (node.name, node.online, node.maintenance, node.memory_bytes)
         for node in observed.nodes.values()
     )
-
-
-def _has_all_guests(source: PlanInput) -> bool:
-    """Return whether no guest waits for a place: room may have come up meanwhile."""
-    return len(source.observed.guests) >= len(source.desired.guests)

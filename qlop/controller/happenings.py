@@ -1,0 +1,76 @@
+"""Compare two statuses and say what happened in between, purely."""
+
+from collections.abc import Iterator
+
+from qlop.model.event import Event, EventKind
+from qlop.model.status import Status, SubjectStatus
+from qlop.model.verdict import Act, Converged, Held, Hold
+
+_PASSING = frozenset({Hold.IN_FLIGHT, Hold.TASK_RUNNING})
+"""Holds that say no more than the events of the action itself."""
+
+
+def between(before: Status | None, after: Status) -> tuple[Event, ...]:
+    """Return what a person watching would want to be told, in a stable order."""
+    return (*_cluster(before, after), *_nodes(before, after), *_subjects(before, after))
+
+
+def _cluster(before: Status | None, after: Status) -> Iterator[Event]:
+    stalled = before.stalled if before is not None else ""
+    if after.stalled and after.stalled != stalled:
+        yield _event(after, EventKind.STALLED, "cluster", after.stalled)
+    if stalled and not after.stalled:
+        yield _event(after, EventKind.RESUMED, "cluster", f"over: {stalled}")
+    revision = before.revision if before is not None else None
+    if after.revision is not None and after.revision != revision:
+        text = f"revision {after.revision} is in force"
+        yield _event(after, EventKind.REVISION_LOADED, "manifests", text)
+    old = before.findings if before is not None else ()
+    if after.findings != old:
+        errors = [found for found in after.findings if found.severity.value == "error"]
+        if errors:
+            first = errors[0]
+            where = f"{first.origin}: " if first.origin is not None else ""
+            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            text = f"{where}{first.message}{more}; the last good revision stays in force"
+            yield _event(after, EventKind.REVISION_REFUSED, "manifests", text)
+
+
+def _nodes(before: Status | None, after: Status) -> Iterator[Event]:
+    online = {node.name: node.online for node in before.nodes} if before is not None else {}
+    for node in after.nodes:
+        was = online.get(node.name, True)
+        if was and not node.online:
+            yield _event(after, EventKind.NODE_LOST, node.name, "does not answer")
+        if not was and node.online:
+            yield _event(after, EventKind.NODE_BACK, node.name, "is back")
+
+
+def _subjects(before: Status | None, after: Status) -> Iterator[Event]:
+    if before is not None and before.subjects is after.subjects:
+        return
+    old = {subject.name: subject for subject in before.subjects} if before is not None else {}
+    for subject in after.subjects:
+        former = old.get(subject.name)
+        if former is None or former.verdict != subject.verdict:
+            yield from _subject(after, former, subject)
+
+
+def _subject(after: Status, former: SubjectStatus | None, now: SubjectStatus) -> Iterator[Event]:
+    match now.verdict:
+        case Converged():
+            if former is not None and not former.is_ready:
+                yield _event(
+                    after, EventKind.SUBJECT_CONVERGED, now.name, "is as its manifest says"
+                )
+        case Act():
+            if former is not None and former.is_ready:
+                yield _event(after, EventKind.DRIFT_SEEN, now.name, "differs from its manifest")
+        case Held(reason=reason, message=message):
+            told = former.verdict.reason if former and isinstance(former.verdict, Held) else None
+            if reason not in _PASSING and reason is not told:
+                yield _event(after, EventKind.SUBJECT_HELD, now.name, f"{reason.value}: {message}")
+
+
+def _event(after: Status, kind: EventKind, subject: str, message: str) -> Event:
+    return Event(at=after.at, cycle=after.cycle, kind=kind, subject=subject, message=message)
