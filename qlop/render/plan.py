@@ -1,0 +1,253 @@
+"""Show a plan: per guest what is done, why, and what it costs; what is held, and why."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from qlop.model.action import CloneGuest, CreateGuest, DestroyGuest, Verb, verb_of
+from qlop.model.ids import GuestName
+from qlop.model.impact import Impact
+from qlop.model.plan import Change, Plan, PlannedAction
+from qlop.model.verdict import Act, Converged, Held, SubjectVerdict
+from qlop.render.action import action_text
+from qlop.render.finding import finding_document, findings_lines
+from qlop.render.line import Line, Span, Tone, line, table
+from qlop.render.plain_value import Document, plain_value
+
+EMPTY = "(not set)"
+VALUE_LENGTH_MAX = 60
+"""A longer value (a key, notes) is shown by its two ends; JSON has all of it."""
+IMPACT_WORDS: Mapping[Impact, str] = {
+    Impact.NONE: "no impact",
+    Impact.HOT: "hot",
+    Impact.REBOOT: "reboot",
+    Impact.DOWNTIME: "downtime",
+    Impact.DATA_LOSS: "data loss",
+}
+IMPACT_TONES: Mapping[Impact, Tone] = {
+    Impact.NONE: Tone.DIM,
+    Impact.HOT: Tone.DIM,
+    Impact.REBOOT: Tone.WARN,
+    Impact.DOWNTIME: Tone.WARN,
+    Impact.DATA_LOSS: Tone.BAD,
+}
+_SYMBOL_TONES = {"+": Tone.ADD, "-": Tone.REMOVE, "~": Tone.CHANGE, "±": Tone.CHANGE}
+
+
+def plan_lines(plan: Plan) -> list[Line]:
+    """Return the whole plan, guests in the order in which their first action stands."""
+    lines: list[Line] = []
+    for subject, actions in _by_subject(plan.actions).items():
+        lines += [*_subject_lines(subject, actions, plan), line()]
+    held = _held(plan)
+    if held:
+        lines.append(line(Span("Held:", Tone.STRONG)))
+        lines += [one for verdict, why in held for one in held_lines(verdict, why)]
+        lines.append(line())
+    notes = [
+        (verdict.subject, verdict.verdict.note)
+        for verdict in plan.verdicts.values()
+        if isinstance(verdict.verdict, Converged) and verdict.verdict.note
+    ]
+    for subject, note in sorted(notes):
+        lines.append(line(Span(f"note: {subject}: {note}", Tone.DIM)))
+    if plan.findings:
+        lines += [*findings_lines(plan.findings), line()]
+    return [*lines, summary_line(plan)]
+
+
+def summary_line(plan: Plan) -> Line:
+    """Return how much is done, held and as it should be, and the worst impact."""
+    counts = dict.fromkeys(("create", "change", "destroy"), 0)
+    names = {"+": "create", "-": "destroy", "~": "change", "±": "change"}
+    for actions in _by_subject(plan.actions).values():
+        counts[names[_symbol(actions)]] += 1
+    parts = [f"{count} to {word}" for word, count in counts.items() if count]
+    if not parts:
+        parts = ["nothing to do"]
+    held = len(_held(plan))
+    if held:
+        parts.append(f"{held} held")
+    converged = sum(isinstance(one.verdict, Converged) for one in plan.verdicts.values())
+    parts.append(f"{converged} converged")
+    worst = max((planned.impact for planned in plan.actions), default=Impact.NONE)
+    tail: list[str | Span] = [
+        f" {len(plan.actions)} action{'s' if len(plan.actions) != 1 else ''}, worst impact: ",
+        Span(IMPACT_WORDS[worst], IMPACT_TONES[worst]),
+        ".",
+    ]
+    return line(
+        Span("Plan: ", Tone.STRONG), f"{', '.join(parts)}.", *(tail if plan.actions else [])
+    )
+
+
+def held_lines(verdict: SubjectVerdict, why: Held) -> list[Line]:
+    """Return why a guest is left as it is, and what a person can do."""
+    vmid = f" ({verdict.vmid})" if verdict.vmid is not None else ""
+    first = line(
+        Span("  ! ", Tone.WARN),
+        Span(f"{verdict.subject}{vmid}", Tone.STRONG),
+        f": {why.message} ",
+        Span(f"[{why.reason.value}]", Tone.DIM),
+    )
+    return [first, line("      remedy: ", why.remedy)] if why.remedy else [first]
+
+
+def change_lines(changes: Sequence[Change], indent: str) -> list[Line]:
+    """Return a row per field: what it is, what it will be, what that costs."""
+    rows = []
+    for change in changes:
+        symbol = "+" if not change.old else "-" if not change.new else "~"
+        old, new = short(change.old), short(change.new)
+        value = f"{old} -> {new or EMPTY}" if old else new
+        rows.append(
+            (
+                Span(symbol, _SYMBOL_TONES[symbol]),
+                Span(change.field),
+                Span(value),
+                Span(IMPACT_WORDS[change.impact], IMPACT_TONES[change.impact]),
+            )
+        )
+    return table(rows, indent=indent)
+
+
+def short(value: str) -> str:
+    """Return ``value`` on one line, its middle left out if it is long."""
+    one_line = "\\n".join(value.splitlines())
+    if len(one_line) <= VALUE_LENGTH_MAX:
+        return one_line
+    half = VALUE_LENGTH_MAX // 2
+    return f"{one_line[:half]}…{one_line[-half:]}"
+
+
+def _subject_lines(subject: GuestName, actions: list[PlannedAction], plan: Plan) -> list[Line]:
+    symbol = _symbol(actions)
+    action = actions[0].action
+    where = action.target if isinstance(action, CloneGuest) else action.node
+    head = line(
+        Span(f"{symbol} ", _SYMBOL_TONES[symbol]),
+        Span(subject, Tone.STRONG),
+        f" ({action.vmid} on {where})",
+    )
+    lines = [head]
+    numbers = {planned.id: number for number, planned in enumerate(plan.actions, start=1)}
+    for planned in actions:
+        waits = sorted(numbers[one] for one in planned.after if one in numbers)
+        after = f", after {', '.join(f'#{number}' for number in waits)}" if waits else ""
+        lines.append(
+            line(
+                Span(f"    #{numbers[planned.id]} ", Tone.DIM),
+                action_text(planned.action),
+                Span(f"  [{IMPACT_WORDS[planned.impact]}]", IMPACT_TONES[planned.impact]),
+                Span(after, Tone.DIM),
+            )
+        )
+        if planned.reason:
+            lines.append(line("       ", Span(f"because {planned.reason}", Tone.DIM)))
+        lines += change_lines(planned.changes, indent="       ")
+    verdict = plan.verdicts.get(subject)
+    if verdict is not None and isinstance(verdict.verdict, Act) and verdict.verdict.held:
+        lines.append(line("       ", Span("the rest is held, see below", Tone.WARN)))
+    return lines
+
+
+def _held(plan: Plan) -> list[tuple[SubjectVerdict, Held]]:
+    found = []
+    for _, verdict in sorted(plan.verdicts.items()):
+        match verdict.verdict:
+            case Held() as held:
+                found.append((verdict, held))
+            case Act(held=Held() as held):
+                found.append((verdict, held))
+            case _:
+                pass
+    return found
+
+
+def _by_subject(actions: Iterable[PlannedAction]) -> dict[GuestName, list[PlannedAction]]:
+    grouped: dict[GuestName, list[PlannedAction]] = {}
+    for planned in actions:
+        grouped.setdefault(planned.action.subject, []).append(planned)
+    return grouped
+
+
+def _symbol(actions: Sequence[PlannedAction]) -> str:
+    creates = any(isinstance(one.action, CreateGuest | CloneGuest) for one in actions)
+    destroys = any(isinstance(one.action, DestroyGuest) for one in actions)
+    if creates and destroys:
+        return "±"
+    return "+" if creates else "-" if destroys else "~"
+
+
+def plan_document(plan: Plan) -> Document:
+    """Return the plan for JSON; its ``fingerprint`` is that of what would be done."""
+    return {
+        "fingerprint": plan_fingerprint(plan),
+        "revision": plan.revision,
+        "actions": [_action_document(planned) for planned in plan.actions],
+        "verdicts": [verdict_document(one) for _, one in sorted(plan.verdicts.items())],
+        "unmanaged": [*plan.unmanaged],
+        "findings": [finding_document(finding) for finding in plan.findings],
+        "reconsider_at": plain_value(plan.reconsider_at),
+    }
+
+
+def plan_fingerprint(plan: Plan) -> str:
+    """Return a digest of the actions, their changes and order, and of the revision."""
+    essence = [
+        plan.revision,
+        *sorted(
+            [planned.id, plain_value(planned.changes), sorted(planned.after)]
+            for planned in plan.actions
+        ),
+    ]
+    return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()
+
+
+def verdict_document(verdict: SubjectVerdict) -> Document:
+    """Return a verdict for JSON: ``converged``, ``act`` or ``held``, and its reason."""
+    found: Document = {"subject": verdict.subject, "vmid": verdict.vmid}
+    match verdict.verdict:
+        case Converged(note=note):
+            return {**found, "verdict": "converged", "note": note}
+        case Act(actions=actions, held=held):
+            return {
+                **found,
+                "verdict": "act",
+                "actions": [*actions],
+                "held": None if held is None else plain_value(held),
+            }
+        case Held() as held:
+            return {
+                **found,
+                "verdict": "held",
+                "reason": held.reason.value,
+                "message": held.message,
+                "remedy": held.remedy,
+            }
+
+
+def verb_text(verb: Verb) -> str:
+    """Return the verb for people, with blanks."""
+    return verb.value.replace("-", " ")
+
+
+def _action_document(planned: PlannedAction) -> Document:
+    action = planned.action
+    details = plain_value(action)
+    assert isinstance(details, dict)  # an action is a dataclass
+    known = {"subject", "vmid", "kind", "node"}
+    return {
+        "id": planned.id,
+        "verb": verb_of(action).value,
+        "subject": action.subject,
+        "vmid": action.vmid,
+        "kind": action.kind.value,
+        "node": action.node,
+        "summary": action_text(action),
+        "reason": planned.reason,
+        "impact": plain_value(planned.impact),
+        "changes": plain_value(planned.changes),
+        "after": [*planned.after],
+        "details": {name: value for name, value in details.items() if name not in known},
+    }

@@ -1,0 +1,197 @@
+"""Show how things stand: the cluster, its nodes, every guest and what is done about it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from qlop.model.status import NodeStatus, Status, SubjectStatus
+from qlop.model.units import format_span
+from qlop.model.verdict import Act, Converged, Held, SubjectVerdict
+from qlop.render.finding import finding_document, findings_lines
+from qlop.render.line import Line, Span, Tone, line, table
+from qlop.render.plain_value import Document, plain_value
+from qlop.render.plan import verdict_document
+
+GIB = 1024**3
+
+
+def status_lines(status: Status, *, now: datetime, stale_after: timedelta) -> list[Line]:
+    """Return the whole status; what is older than ``stale_after`` is said to be so."""
+    lines = [headline(status), line(*freshness(status, now=now, stale_after=stale_after))]
+    if status.stalled:
+        lines.append(line(Span("Stalled: ", Tone.BAD), status.stalled))
+    if not status.quorate:
+        lines.append(line(Span("The cluster has no quorum: qlop only observes.", Tone.BAD)))
+    lines += [line(Span("gap: ", Tone.WARN), gap) for gap in status.gaps]
+    if status.nodes:
+        lines += [line(), line(Span("Nodes", Tone.STRONG)), *nodes_lines(status.nodes)]
+    if status.subjects:
+        lines += [line(), line(Span("Guests", Tone.STRONG)), *subjects_lines(status.subjects)]
+    remedies = [
+        line("  ", Span(subject.name, Tone.STRONG), f": {held.remedy}")
+        for subject in status.subjects
+        if (held := held_of(subject)) is not None and held.remedy
+    ]
+    if remedies:
+        lines += [line(), line(Span("What you can do", Tone.STRONG)), *remedies]
+    if status.unmanaged:
+        names = ", ".join(status.unmanaged)
+        lines += [line(), line(Span(f"Not ours, left alone: {names}", Tone.DIM))]
+    if status.findings:
+        lines += [line(), *findings_lines(status.findings)]
+    return lines
+
+
+def headline(status: Status) -> Line:
+    """Return ``converged: 14/15 guests`` and the revision that is in force."""
+    total = len(status.subjects)
+    good = status.ready == total and not status.stalled
+    return line(
+        Span(converged_text(status), Tone.GOOD if good else Tone.WARN),
+        f" · revision {short_revision(status)}",
+        " · leading" if status.leading else " · not leading: another qlop acts",
+    )
+
+
+def converged_text(status: Status) -> str:
+    """Return ``converged: N/N guests``."""
+    return f"converged: {status.ready}/{len(status.subjects)} guests"
+
+
+def short_revision(status: Status) -> str:
+    """Return the first digits of the revision in force, ``none`` if there is none."""
+    return status.revision[:12] if status.revision else "none"
+
+
+def freshness(status: Status, *, now: datetime, stale_after: timedelta) -> list[Span]:
+    """Return how old the last observation and cycle are, loud if too old."""
+    if status.observed_at is None:
+        return [Span("The cluster was never observed.", Tone.BAD)]
+    parts = [_age_span("observed", now - status.observed_at, stale_after)]
+    if status.reconciled_at is None:
+        return [*parts, Span(" · "), Span("never reconciled", Tone.WARN)]
+    reconciled = _age_span("reconciled", now - status.reconciled_at, stale_after)
+    return [*parts, Span(" · "), reconciled]
+
+
+def _age_span(word: str, age: timedelta, stale_after: timedelta) -> Span:
+    if age > stale_after:
+        return Span(f"{word} {age_text(age)} ago: what follows is OLD", Tone.BAD)
+    return Span(f"{word} {age_text(age)} ago", Tone.DIM)
+
+
+def age_text(age: timedelta) -> str:
+    """Return ``age`` in whole seconds, never negative."""
+    return format_span(timedelta(seconds=max(0, int(age.total_seconds()))))
+
+
+def nodes_lines(nodes: Sequence[NodeStatus]) -> list[Line]:
+    """Return a row per node: online or not, guests, memory promised of what it has."""
+    rows = [
+        (
+            Span(node.name),
+            Span("online", Tone.GOOD) if node.online else Span("OFFLINE", Tone.BAD),
+            Span(f"{node.guests} guest{'s' if node.guests != 1 else ''}"),
+            Span(_memory_text(node)),
+        )
+        for node in nodes
+    ]
+    return table(rows, indent="  ")
+
+
+def _memory_text(node: NodeStatus) -> str:
+    if not node.memory_bytes:
+        return "memory not reported"
+    return f"{node.memory_promised_bytes / GIB:.1f} of {node.memory_bytes / GIB:.1f} GiB promised"
+
+
+def subjects_lines(subjects: Sequence[SubjectStatus]) -> list[Line]:
+    """Return a row per guest: where it is, its power, what the planner says."""
+    rows = [
+        (
+            Span(subject.name),
+            Span(str(subject.vmid or "-")),
+            Span(subject.node or "-"),
+            Span(subject.power.value if subject.power else "absent"),
+            *verdict_spans(subject),
+        )
+        for subject in subjects
+    ]
+    return table(rows, indent="  ")
+
+
+def verdict_spans(subject: SubjectStatus) -> tuple[Span, Span]:
+    """Return the verdict in one word, and what a person should know of it."""
+    doing = subject.inflight.intended.summary if subject.inflight else ""
+    match subject.verdict:
+        case Converged(note=note):
+            return Span("converged", Tone.GOOD), Span(note, Tone.DIM)
+        case Act(actions=actions, held=held):
+            rest = f"; the rest is held: {held.message}" if held else ""
+            count = f"{len(actions)} action{'s' if len(actions) != 1 else ''} planned"
+            return Span("acting", Tone.CHANGE), Span(f"{doing or count}{rest}")
+        case Held(message=message) as held:
+            word = Span("in flight", Tone.CHANGE) if doing else Span("held", Tone.WARN)
+            return word, Span(doing or f"{message} [{held.reason.value}]")
+        case _ as never:
+            assert_never(never)
+
+
+def held_of(subject: SubjectStatus) -> Held | None:
+    """Return why the guest, or a part of what it needs, is held; None if it isn't."""
+    match subject.verdict:
+        case Held() as held:
+            return held
+        case Act(held=held):
+            return held
+        case Converged():
+            return None
+        case _ as never:
+            assert_never(never)
+
+
+def status_document(status: Status) -> Document:
+    """Return the status for JSON."""
+    return {
+        "at": plain_value(status.at),
+        "cycle": status.cycle,
+        "revision": status.revision,
+        "observed_at": plain_value(status.observed_at),
+        "reconciled_at": plain_value(status.reconciled_at),
+        "leading": status.leading,
+        "stalled": status.stalled,
+        "quorate": status.quorate,
+        "ready": status.ready,
+        "wanted": len(status.subjects),
+        "nodes": plain_value(status.nodes),
+        "guests": [_subject_document(subject) for subject in status.subjects],
+        "unmanaged": [*status.unmanaged],
+        "findings": [finding_document(finding) for finding in status.findings],
+        "gaps": [*status.gaps],
+    }
+
+
+def _subject_document(subject: SubjectStatus) -> Document:
+    verdict = SubjectVerdict(subject=subject.name, vmid=subject.vmid, verdict=subject.verdict)
+    return {
+        "name": subject.name,
+        "service": subject.service,
+        "node": subject.node,
+        "power": plain_value(subject.power),
+        "inflight": _inflight_document(subject),
+        **{key: value for key, value in verdict_document(verdict).items() if key != "subject"},
+    }
+
+
+def _inflight_document(subject: SubjectStatus) -> Document | None:
+    if subject.inflight is None:
+        return None
+    intended = subject.inflight.intended
+    return {
+        "action": intended.action,
+        "verb": intended.verb.value,
+        "summary": intended.summary,
+        "since": plain_value(intended.at),
+        "upid": subject.inflight.upid,
+        "ambiguous": subject.inflight.ambiguous,
+    }

@@ -1,0 +1,212 @@
+"""What people read, whole: read the expected files as you would read the screen."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from qlop.model.finding import Finding, Severity
+from qlop.model.verdict import Converged
+from qlop.render import explain, finding, history, line, page, plan, status
+from tests.render import golden, worlds
+
+STALE = timedelta(seconds=90)
+
+
+def test_a_plan() -> None:
+    golden.check("plan.txt", line.plain(plan.plan_lines(worlds.PLAN)))
+
+
+def test_an_empty_plan() -> None:
+    assert line.plain(plan.plan_lines(worlds.QUIET)) == "Plan: nothing to do, 1 converged.\n"
+
+
+def test_a_plan_for_machines() -> None:
+    document = plan.plan_document(worlds.PLAN)
+
+    golden.check("plan.json", json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def test_a_status() -> None:
+    golden.check(
+        "status.txt",
+        line.plain(status.status_lines(worlds.STATUS, now=worlds.NOW, stale_after=STALE)),
+    )
+
+
+def test_a_status_in_trouble() -> None:
+    trouble = replace(
+        worlds.STATUS,
+        quorate=False,
+        stalled="no quorum",
+        leading=False,
+        reconciled_at=None,
+        subjects=(),
+        nodes=(),
+        findings=(),
+        unmanaged=(),
+    )
+    later = worlds.NOW + timedelta(minutes=10)
+
+    golden.check(
+        "trouble.txt", line.plain(status.status_lines(trouble, now=later, stale_after=STALE))
+    )
+
+
+def test_a_status_that_was_never_observed() -> None:
+    blind = replace(worlds.STATUS, observed_at=None, revision=None)
+
+    text = line.plain(status.status_lines(blind, now=worlds.NOW, stale_after=STALE))
+
+    assert "revision none" in text
+    assert "The cluster was never observed." in text
+
+
+def test_a_status_for_machines() -> None:
+    document = status.status_document(worlds.STATUS)
+
+    golden.check("status.json", json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def test_a_history() -> None:
+    entries = history.entries(worlds.RECORDS)
+
+    golden.check("history.txt", line.plain(history.history_lines(entries, now=worlds.NOW)))
+
+
+def test_a_history_of_one_guest_or_service_or_of_nothing() -> None:
+    assert len(history.entries(worlds.RECORDS, "web")) == 2
+    assert len(history.entries(worlds.RECORDS, "web-1")) == 2
+    assert history.entries(worlds.RECORDS, "db") == ()
+    assert line.plain(history.history_lines((), now=worlds.NOW)) == "Nothing was done yet.\n"
+
+
+def test_a_history_for_machines() -> None:
+    first, second = history.history_document(history.entries(worlds.RECORDS))
+
+    assert (first["ending"], first["error"], second["ending"]) == ("failed", "conflict", None)
+    assert second["upid"] == "UPID:pve1:2"
+
+
+def test_an_explanation() -> None:
+    (found,) = explain.explain("web", given=worlds.INPUT, plan=worlds.PLAN, records=worlds.RECORDS)
+
+    text = line.plain(explain.explanation_lines(found, now=worlds.NOW))
+
+    golden.check("explain.txt", text)
+    assert "hush" not in text + json.dumps(explain.explanation_document(found))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("10001", "web-1 (10001 on pve2, running)"),
+        ("101", "It is not ours"),
+        ("mail", "It is not ours"),
+        ("apm", "Remedy: lower spec.memory, or add a node"),
+        ("db", "the disks would"),
+        ("spk", "Converged: it is as its manifest says (scsi3 is not in its manifest)."),
+    ],
+)
+def test_an_explanation_by_any_name(name: str, expected: str) -> None:
+    expected = expected.replace("the disks would", "scsi1 would have to shrink")
+
+    (found,) = explain.explain(name, given=worlds.INPUT, plan=worlds.PLAN, records=())
+
+    assert expected in line.plain(explain.explanation_lines(found, now=worlds.NOW))
+
+
+def test_a_name_that_means_nothing_has_no_explanation() -> None:
+    assert explain.explain("nix", given=worlds.INPUT, plan=worlds.PLAN, records=()) == ()
+    assert explain.explain("99", given=worlds.INPUT, plan=worlds.PLAN, records=()) == ()
+    assert explain.known_names(worlds.INPUT, worlds.PLAN) == (
+        "apm",
+        "db",
+        "old",
+        "spk",
+        "web",
+        "web-1",
+    )
+
+
+def test_findings() -> None:
+    error = Finding(severity=Severity.ERROR, code="no-cluster", message="there is no Cluster")
+
+    assert line.plain(finding.findings_lines([worlds.FINDING, error, error])) == (
+        "web.yaml:12:5: warning: storage nas is not known to the cluster [unknown-storage]\n"
+        "    did you mean nas1?\n"
+        "error: there is no Cluster [no-cluster]\n"
+        "error: there is no Cluster [no-cluster]\n"
+        "2 errors, 1 warning\n"
+    )
+    assert finding.findings_lines([]) == []
+    assert finding.count_text([]) == "no findings"
+    assert finding.finding_document(error)["file"] is None
+
+
+def test_a_page() -> None:
+    golden.check(
+        "page.html",
+        page.status_page(
+            worlds.STATUS,
+            events=worlds.EVENTS,
+            now=worlds.NOW,
+            stale_after=STALE,
+            refused="",
+        ),
+    )
+
+
+def test_a_page_says_what_is_wrong_and_old_in_red() -> None:
+    trouble = replace(worlds.STATUS, quorate=False, stalled="no quorum")
+    later = worlds.NOW + timedelta(minutes=10)
+
+    text = page.status_page(
+        trouble, events=(), now=later, stale_after=STALE, refused="nothing observed for 10m"
+    )
+
+    assert '<span class="bad">observed 10m3s ago: what follows is OLD</span>' in text
+    assert "no quorum" in text
+    assert "nothing observed for 10m" in text
+
+
+def test_a_page_before_the_first_cycle() -> None:
+    text = page.status_page(None, events=(), now=worlds.NOW, stale_after=STALE, refused="starting")
+
+    assert "no cycle was completed" in text
+
+
+def test_a_page_loads_nothing_and_trusts_nothing() -> None:
+    hostile = replace(
+        worlds.STATUS,
+        subjects=(
+            replace(worlds.STATUS.subjects[2], verdict=Converged(note="<script>x</script>")),
+        ),
+    )
+
+    text = page.status_page(hostile, events=(), now=worlds.NOW, stale_after=STALE, refused="")
+
+    assert "<script" not in text
+    assert "http://" not in text
+    assert "https://" not in text
+
+
+def test_the_fingerprint_of_a_plan_is_of_what_it_does() -> None:
+    renamed = replace(worlds.PLAN, unmanaged=())
+    fewer = replace(worlds.PLAN, actions=worlds.PLAN.actions[:-1])
+
+    assert plan.plan_fingerprint(renamed) == plan.plan_fingerprint(worlds.PLAN)
+    assert plan.plan_fingerprint(fewer) != plan.plan_fingerprint(worlds.PLAN)
+
+
+def test_text_from_the_cluster_can_not_move_the_cursor() -> None:
+    assert line.Span("a\x1b[2J\nb").text == "a\\x1b[2J\\nb"
+
+
+def test_lines_survive_json() -> None:
+    lines = tuple(plan.plan_lines(worlds.PLAN))
+
+    assert line.parse(json.loads(json.dumps(line.document(lines)))) == lines
+    assert line.parse("nothing") == ()
+    assert line.parse([[["x", "no-tone"], ["y"]], 3]) == ((),)
