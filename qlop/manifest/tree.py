@@ -43,13 +43,6 @@ class TooMuchError(Exception):
         self.complaint = complaint
 
 
-def mark_of(event: events.Event) -> int:
-    """Return where ``event`` begins, as a mark."""
-    start = self.at(event)
-    assert start is not None, "the parser marks every event"
-    return pack(start.line, start.column)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Anchor:
     value: Yaml
