@@ -14,6 +14,7 @@ from qlop.model.history import Ending, History, Inflight
 from qlop.model.ids import ActionId, CycleId, Upid, VmId
 from qlop.model.observed import Observed
 from qlop.model.plan import Plan, PlanInput
+from qlop.model.policy import Limits
 from qlop.model.reading import Known
 from qlop.model.status import Status
 from qlop.observer.observer import Interest
@@ -39,7 +40,14 @@ class Observing(Protocol):
 class Acting(Protocol):
     """What a cycle needs of the executor."""
 
-    def start(self, plan: Plan, cycle: CycleId) -> tuple[ActionId, ...]:
+    @property
+    def ends(self) -> int:
+        """Return how many actions have ended so far."""
+        ...
+
+    def start(
+        self, plan: Plan, *, cycle: CycleId, seen: int, limits: Limits
+    ) -> tuple[ActionId, ...]:
         """Dispatch the frontier of ``plan`` and return at once."""
         ...
 
@@ -47,11 +55,11 @@ class Acting(Protocol):
         self,
         action: ActionId,
         attempt: int,
+        ending: Ending,
+        message: str,
         *,
-        ending: Ending | None = None,
-        message: str = "",
         upid: Upid | None = None,
-    ) -> None:
+    ) -> bool:
         """Record how an ambiguous action ended, or take up its task."""
         ...
 
@@ -92,6 +100,7 @@ class Engine:
         force = self.manifests.load() if read_manifests else self.manifests.in_force()
         if force.desired is None:
             return self._conclude(self._blind(now, cycle_id, force, "no good manifests"))
+        seen = self.executor.ends if self.executor is not None else 0
         observed = await self.observer.observe(self._interest_in(force.desired))
         if self.executor is not None and act:
             self._settle(observed)
@@ -101,7 +110,9 @@ class Engine:
         result = self._plan(source, cycle_id, force)
         if act and self.executor is not None and self._may_act(result):
             assert result.plan is not None
-            result = replace(result, started=self.executor.start(result.plan, cycle_id))
+            limits = force.desired.cluster.policy.limits
+            started = self.executor.start(result.plan, cycle=cycle_id, seen=seen, limits=limits)
+            result = replace(result, started=started)
         return self._conclude(result)
 
     def _plan(self, source: PlanInput, cycle: CycleId, force: InForce) -> CycleResult:
@@ -155,11 +166,11 @@ class Engine:
         intended = flying.intended
         match settle(flying, observed, self.clock.now()):
             case Adopt(upid=upid):
-                self.executor.settle(intended.action, intended.attempt, upid=upid)
-            case Settled(ending=ending, message=message):
                 self.executor.settle(
-                    intended.action, intended.attempt, ending=ending, message=message
+                    intended.action, intended.attempt, Ending.SUCCEEDED, "", upid=upid
                 )
+            case Settled(ending=ending, message=message):
+                self.executor.settle(intended.action, intended.attempt, ending, message)
             case None:
                 self.observer.touch(intended.vmid)
 
