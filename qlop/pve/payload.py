@@ -102,13 +102,13 @@ def flag(row: Row, key: str) -> bool:
         Misread: if it is no boolean.
     """
     value = row.get(key)
-    if value is None or value in {"", "0"}:
+    if value is None or (isinstance(value, str) and value in {"", "0"}):
         return False
     if isinstance(value, bool | int) and value in {0, 1}:
         return bool(value)
     if value == "1":
         return True
-    raise Misread(f"{key}: {value!r} is no boolean")
+    raise Misread(f"{key}: expected a boolean, got {_kind(value)}")
 
 
 def _kind(value: Json) -> str:
