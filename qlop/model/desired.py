@@ -141,6 +141,8 @@ class DesiredGuest:
     disks: tuple[DesiredDisk, ...]
     nics: tuple[DesiredNic, ...]
     networks_declared: bool
+    create_options: Mapping[str, str] = field(default_factory=dict)
+    """What PVE takes at creation only and never shows again (``ssh-public-keys``)."""
     pool: PoolId | None
     power: Power
     placement: Placement
