@@ -1,0 +1,146 @@
+"""The last look before a mutation: the world must still be the one planned for."""
+
+from collections.abc import Callable
+
+import pytest
+
+from qlop.model.action import Verb
+from qlop.model.history import Ending
+from qlop.model.ids import NodeName
+from qlop.ports import ErrorKind
+from tests.executor.house import SUCCEEDED, House, said
+from tests.executor.planned import CREATING, MARK, cluster_for, planned
+from tests.executor.toy import ToyCluster, ToyGuest, refusing
+
+LOOKED_AT = [verb for verb in Verb if verb not in CREATING]
+
+
+def only(cluster: ToyCluster) -> ToyGuest:
+    (guest,) = cluster.guests.values()
+    return guest
+
+
+def moved(cluster: ToyCluster) -> None:
+    only(cluster).node = NodeName("pve3")
+
+
+def unsigned(cluster: ToyCluster) -> None:
+    only(cluster).config["description"] = "mine now"
+
+
+def replaced(cluster: ToyCluster) -> None:
+    only(cluster).config["smbios1"] = "uuid=00000000-0000-4000-8000-000000000000"
+
+
+def locked(cluster: ToyCluster) -> None:
+    only(cluster).config["lock"] = "backup"
+
+
+WORLDS = [
+    pytest.param(moved, "it is not there any more", id="moved"),
+    pytest.param(unsigned, "its owner mark is another one", id="unsigned"),
+    pytest.param(replaced, "it is another guest under the same VMID", id="replaced"),
+    pytest.param(locked, "it is locked (backup)", id="locked"),
+]
+
+
+@pytest.mark.parametrize("verb", LOOKED_AT)
+@pytest.mark.parametrize(("change", "objection"), WORLDS)
+async def test_nothing_is_sent_into_another_world(
+    verb: Verb, change: Callable[[ToyCluster], None], objection: str
+) -> None:
+    house = House(cluster := cluster_for(verb))
+    change(cluster)
+
+    end = await house.carry_out(planned(verb))
+
+    assert said(end) == (Ending.SUPERSEDED, "", f"web (110) on pve1: {objection}")
+    assert cluster.mutations == []
+    assert house.ledger.history().failures == {}
+
+
+@pytest.mark.parametrize(
+    ("verb", "running", "objection"),
+    [
+        (Verb.START, True, "it is running, not stopped"),
+        (Verb.SHUTDOWN, False, "it is stopped, not running"),
+        (Verb.REBOOT, False, "it is stopped, not running"),
+        (Verb.MIGRATE, False, "it is stopped, not running"),
+        (Verb.RESUME, False, "it is stopped, not paused"),
+        (Verb.DESTROY, True, "it is running, not stopped"),
+    ],
+)
+async def test_power_must_be_as_planned(verb: Verb, running: bool, objection: str) -> None:  # noqa: FBT001 - a table
+    house = House(cluster := cluster_for(verb))
+    only(cluster).running = running
+
+    end = await house.carry_out(planned(verb))
+
+    assert said(end) == (Ending.SUPERSEDED, "", f"web (110) on pve1: {objection}")
+    assert cluster.mutations == []
+
+
+async def test_what_does_not_care_for_power_does_not_ask() -> None:
+    house = House(cluster := cluster_for(Verb.CONFIGURE))
+    only(cluster).running = True
+
+    end = await house.carry_out(planned(Verb.CONFIGURE))
+
+    assert said(end) == SUCCEEDED
+    assert [call.route for _, call in cluster.reads] == ["/nodes/{node}/qemu/{vmid}/config"]
+
+
+async def test_a_guest_that_became_protected_is_not_destroyed() -> None:
+    house = House(cluster := cluster_for(Verb.DESTROY))
+    only(cluster).config["protection"] = 1
+
+    end = await house.carry_out(planned(Verb.DESTROY))
+
+    assert said(end) == (Ending.SUPERSEDED, "", "web (110) on pve1: it is protected")
+    assert len(cluster.guests) == 1
+
+
+async def test_a_mark_of_another_place_is_another_mark() -> None:
+    house = House(cluster := cluster_for(Verb.DESTROY))
+    description = str(only(cluster).config["description"])
+    only(cluster).config["description"] = description.replace("index=0", "index=1")
+
+    end = await house.carry_out(planned(Verb.DESTROY))
+
+    assert end.ending is Ending.SUPERSEDED
+    assert MARK.index == 0
+
+
+async def test_a_hibernated_guest_may_be_started() -> None:
+    house = House(cluster := cluster_for(Verb.CONFIGURE))
+    only(cluster).config["lock"] = "suspended"
+
+    end = await house.carry_out(planned(Verb.CONFIGURE))
+
+    assert end.ending is Ending.SUPERSEDED
+
+    starting = House(cluster := cluster_for(Verb.START))
+    only(cluster).config["lock"] = "suspended"
+
+    assert said(await starting.carry_out(planned(Verb.START))) == SUCCEEDED
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.TRANSIENT, ErrorKind.DENIED])
+async def test_who_can_not_look_does_not_send(kind: ErrorKind) -> None:
+    house = House(cluster := cluster_for(Verb.START))
+    cluster.before = refusing(kind, "no answer", on=lambda call: not call.is_mutation)
+
+    end = await house.carry_out(planned(Verb.START))
+
+    assert said(end) == (Ending.FAILED, kind.value, "no answer")
+    assert cluster.mutations == []
+
+
+async def test_an_answer_that_is_no_configuration_stops_the_action() -> None:
+    house = House(cluster := cluster_for(Verb.START))
+    only(cluster).config["net0"] = ["not", "a", "string"]
+
+    end = await house.carry_out(planned(Verb.START))
+
+    assert (end.ending, end.error) == (Ending.FAILED, "invalid")
+    assert "not understood" in end.message
