@@ -90,8 +90,10 @@ def test_what_begins_says_why() -> None:
         (
             2,
             Ending.UNKNOWN,
-            "start simrs-1: said PVE; nothing else happens to the guest until looking has "
-            "shown how it ended",
+            (
+                "start simrs-1: said PVE; nothing else happens to the guest until looking has "
+                "shown how it ended"
+            ),
         ),
     ],
 )
