@@ -1,0 +1,89 @@
+"""Keep what people may look at: the last cycle, the last events, the metrics."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from qlop.controller.cycle import CycleResult
+from qlop.controller.loop import DEFAULT_INTERVAL
+from qlop.model.event import Event
+from qlop.model.history import JournalRecord
+from qlop.model.plan import Plan, PlanInput
+from qlop.model.status import Status
+from qlop.ports import Clock
+
+EVENTS_KEPT = 200
+"""Enough for a page that a person reads; the log has them all."""
+
+
+class Window:
+    """The daemon as it can be looked at. Nothing here changes what it does."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        interval: timedelta | None,
+        render_metrics: Callable[[], bytes],
+        read_records: Callable[[], Sequence[JournalRecord]],
+        journal_trouble: Callable[[], str],
+    ) -> None:
+        self._clock = clock
+        self._interval = interval
+        self._render_metrics = render_metrics
+        self._read_records = read_records
+        self._journal_trouble = journal_trouble
+        self._started_at = clock.now()
+        self._last: CycleResult | None = None
+        self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+
+    def show(self, result: CycleResult) -> None:
+        """Show this cycle from now on."""
+        self._last = result
+
+    def happened(self, event: Event) -> None:
+        """Add an event to those that are shown."""
+        self._events.append(event)
+
+    def now(self) -> datetime:
+        """Return the present instant."""
+        return self._clock.now()
+
+    def started_at(self) -> datetime:
+        """Return when the daemon came up."""
+        return self._started_at
+
+    def interval(self) -> timedelta:
+        """Return how far apart cycles are when nothing asks for one."""
+        if self._interval is not None:
+            return self._interval
+        source = self.source()
+        return source.desired.cluster.interval if source is not None else DEFAULT_INTERVAL
+
+    def status(self) -> Status | None:
+        """Return the status of the last cycle; None before the first."""
+        return self._last.status if self._last is not None else None
+
+    def source(self) -> PlanInput | None:
+        """Return what the last plan was made from; None if there is no plan."""
+        return self._last.source if self._last is not None else None
+
+    def plan(self) -> Plan | None:
+        """Return the last plan; None if nothing could be planned yet."""
+        return self._last.plan if self._last is not None else None
+
+    def records(self) -> Sequence[JournalRecord]:
+        """Return the journal, oldest first."""
+        return self._read_records()
+
+    def events(self) -> Sequence[Event]:
+        """Return the last events, oldest first."""
+        return tuple(self._events)
+
+    def journal_error(self) -> str:
+        """Return why the journal can't be written, empty if it can."""
+        return self._journal_trouble()
+
+    def metrics(self) -> bytes:
+        """Return the metrics in Prometheus's text format."""
+        return self._render_metrics()
