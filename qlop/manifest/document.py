@@ -83,9 +83,14 @@ class ParsedFile:
     findings: tuple[Finding, ...]
 
 
+def digest_of(file: SourceFile) -> bytes:
+    """Return what tells a file from any other content of it."""
+    return sha256(b"%d:%b" % (file.size_bytes, file.content)).digest()
+
+
 def parse_file(file: SourceFile) -> ParsedFile:
     """Return the documents of ``file`` and what is wrong with it; never raises."""
-    digest = sha256(file.content).digest()
+    digest = digest_of(file)
     text = _text_of(file)
     if isinstance(text, Finding):
         return ParsedFile(digest=digest, documents=(), findings=(text,))

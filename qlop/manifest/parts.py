@@ -15,9 +15,10 @@ from qlop.manifest.part import Part
 class Clone(Part):
     """Clone a template."""
 
-    template: fields.TemplateRef = Field(
+    template: fields.TemplateRef | None = Field(
+        None,
         description="VMID or name of the template. By name, a template on the node chosen is"
-        " taken if there is one, else one whose disks that node can reach."
+        " taken if there is one, else one whose disks that node can reach. Needed.",
     )
     full: bool | None = Field(
         None,
@@ -344,7 +345,9 @@ class DisplayPart(Part):
 class Rng(Part):
     """A source of randomness."""
 
-    source: facts.RngSource = Field(description="Where the node takes it from.")
+    source: facts.RngSource | None = Field(
+        None, description="Where the node takes it from. Needed."
+    )
     max_bytes: int | None = Field(None, ge=0, description="Bytes in each period; `0`: no limit.")
     period: fields.Span | None = Field(None, description="The period; PVE's default is 1s.")
 

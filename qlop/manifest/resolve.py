@@ -110,9 +110,13 @@ class Resolver:
         return Resolved(scope=scope, spec=spec, findings=tuple(findings))
 
     def inputs(self, entry: Entry) -> tuple[object, ...]:
-        """Return the documents that decide what ``entry`` amounts to."""
-        layers = self._layers(_profile_names(entry))
-        return (entry.document, *(layer.document for layer in layers))
+        """Return what decides what ``entry`` amounts to, to be compared by identity."""
+        profiles = [self._profiles.get(name) for name in _profile_names(entry)]
+        return (
+            entry.document,
+            self._defaults.document if self._defaults is not None else None,
+            *(profile.document if profile is not None else None for profile in profiles),
+        )
 
     def _layers(self, names: tuple[str, ...]) -> list[Layer]:
         found = [self._defaults] if self._defaults is not None else []

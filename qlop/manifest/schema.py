@@ -64,7 +64,7 @@ class GuestSpec(Part):
     container: parts.Container | None = Field(None, description="What only a container has.")
     agent: parts.AgentField | None = Field(None, description="VM: the QEMU guest agent.")
     boot_order: list[fields.BootDevice] | None = Field(
-        None, description="VM: what it boots from, in this order (`[scsi0, net0]`)."
+        None, min_length=1, description="VM: what it boots from, in this order (`[scsi0, net0]`)."
     )
     display: parts.DisplayPart | None = Field(None, description="VM: the graphics card.")
     serial_ports: list[fields.SerialPort] | None = Field(

@@ -1,0 +1,96 @@
+"""Lower the Cluster document: what is expected there, and the policy."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from qlop.manifest.marks import Path
+from qlop.manifest.schema import (
+    DEFAULT_VMID_RANGE,
+    BackoffPart,
+    ClusterSpec,
+    FusePart,
+    LimitsPart,
+    PolicyPart,
+)
+from qlop.manifest.validate import Entry, error
+from qlop.model.desired import DesiredCluster
+from qlop.model.finding import Finding
+from qlop.model.ids import ClusterName, NodeName, StorageId
+from qlop.model.policy import Fuse, Limits, Policy, Prune
+from qlop.model.units import format_span
+
+DEFAULT_INTERVAL = timedelta(seconds=30)
+"""Often enough to heal before people call, seldom enough to be nothing to PVE."""
+
+
+MIN_INTERVAL = timedelta(seconds=1)
+"""PVE's own view of its guests is renewed every ten seconds."""
+
+
+def check_cluster(entry: Entry, spec: ClusterSpec) -> Iterator[Finding]:
+    """Yield what the Cluster document contradicts itself in."""
+    for key, names in (("nodes", spec.nodes), ("storages", spec.storages or [])):
+        for position, name in enumerate(names):
+            if name in names[:position]:
+                path: Path = ("spec", key, position)
+                yield error(entry.document, path, "duplicate", f"{name} is in {key} twice")
+    if spec.interval is not None and spec.interval < MIN_INTERVAL:
+        message = f"an interval of less than {format_span(MIN_INTERVAL)} shows nothing new"
+        yield error(entry.document, ("spec", "interval"), "too-small", message, "write 30s")
+    policy = _policy(spec.policy or PolicyPart.model_construct())
+    if policy.backoff_first > policy.backoff_max:
+        first, longest = format_span(policy.backoff_first), format_span(policy.backoff_max)
+        message = f"the first pause, {first}, is longer than the longest, {longest}"
+        yield error(entry.document, ("spec", "policy", "backoff"), "contradiction", message)
+    if not policy.memory_overcommit:
+        message = "an overcommit of 0% leaves no memory for any guest"
+        path = ("spec", "policy", "memoryOvercommit")
+        yield error(entry.document, path, "too-small", message, "write 100%")
+
+
+def lower_cluster(entry: Entry, spec: ClusterSpec) -> DesiredCluster:
+    """Return the cluster with every default filled in."""
+    return DesiredCluster(
+        name=ClusterName(entry.name),
+        nodes=tuple(NodeName(node) for node in spec.nodes),
+        storages=tuple(StorageId(storage) for storage in spec.storages or ()),
+        policy=_policy(spec.policy or PolicyPart.model_construct()),
+        interval=spec.interval or DEFAULT_INTERVAL,
+        vmid_range=spec.vmid_range or DEFAULT_VMID_RANGE,
+        origin=entry.origin,
+    )
+
+
+def _policy(part: PolicyPart) -> Policy:
+    plain = Policy()
+    backoff = part.backoff or BackoffPart.model_construct()
+    return Policy(
+        prune=plain.prune if part.prune is None else Prune(part.prune),
+        fuse=_fuse(part.fuse or FusePart.model_construct()),
+        limits=_limits(part.limits or LimitsPart.model_construct()),
+        memory_reserve_share=_or(part.memory_reserve, plain.memory_reserve_share),
+        memory_overcommit=_or(part.memory_overcommit, plain.memory_overcommit),
+        storage_reserve_share=_or(part.storage_reserve, plain.storage_reserve_share),
+        backoff_first=backoff.first or plain.backoff_first,
+        backoff_max=backoff.max or plain.backoff_max,
+    )
+
+
+def _fuse(part: FusePart) -> Fuse:
+    plain = Fuse()
+    guests = plain.guests if part.guests is None else part.guests
+    return Fuse(guests=guests, share=_or(part.share, plain.share))
+
+
+def _limits(part: LimitsPart) -> Limits:
+    plain = Limits()
+    return Limits(
+        cluster=part.cluster or plain.cluster,
+        node=part.node or plain.node,
+        node_migrations=part.node_migrations or plain.node_migrations,
+        storage_clones=part.storage_clones or plain.storage_clones,
+    )
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
