@@ -113,6 +113,29 @@ def load(
     Raises:
         SettingsError: with every finding, each naming its file and line, or its variable.
     """
+    gathered = _gather(file, environ, overrides)
+    warnings = tuple(_place_secrets(gathered, environ))
+    settings = _validate(gathered)
+    return LoadedSettings(settings=settings, warnings=warnings, file=gathered.file)
+
+
+def peek(
+    path: str,
+    *,
+    file: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, str],
+) -> str | None:
+    """Return the text of one setting, unchecked, whatever the others are; None if not set.
+
+    For commands that need no more: who may not read the token may still ask the daemon.
+    """
+    return _gather(file, environ, overrides).text_at(path)
+
+
+def _gather(
+    file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str]
+) -> _Gathered:
     gathered = _Gathered()
     _read_file(file, gathered)
     for path in sorted(LEAF_PATHS):
@@ -124,9 +147,7 @@ def load(
             gathered.put(path, text, f"--set {path}")
         else:
             gathered.refuse("unknown-setting", f"--set {path}: no such setting", hint=_like(path))
-    warnings = tuple(_place_secrets(gathered, environ))
-    settings = _validate(gathered)
-    return LoadedSettings(settings=settings, warnings=warnings, file=gathered.file)
+    return gathered
 
 
 def variable_of(path: str) -> str:

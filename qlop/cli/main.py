@@ -1,0 +1,120 @@
+"""Put the commands together, and say in one line what went wrong."""
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+
+import typer
+
+from qlop.cli import (
+    apply,
+    demo,
+    explain,
+    history,
+    options,
+    plan,
+    run,
+    schema,
+    screen,
+    sim,
+    status,
+    validate,
+)
+from qlop.cli.plan_file import PlanFileError
+from qlop.cli.settings_file import SettingsError
+from qlop.ports import ErrorKind, PortError
+from qlop.render.finding import findings_lines
+
+DEBUG = "--debug"
+_REMEDIES = {
+    ErrorKind.DENIED: "check the token: its id, its secret, whether it expired, its privileges",
+    ErrorKind.TRANSIENT: "try again; if it stays so, look at that side",
+}
+
+
+def application() -> typer.Typer:
+    """Return the command line, its commands in the order in which a person meets them."""
+    app = typer.Typer(
+        name="qlop",
+        help="Keep a Proxmox VE cluster as git says it should be.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        epilog=(
+            "Exit codes: plan 0 nothing to do, 2 changes; apply 0 converged, 3 held; "
+            "1 error; 64 wrong usage. With --debug an error comes with its traceback."
+        ),
+    )
+    for command in (
+        validate.validate,
+        plan.plan,
+        apply.apply,
+        run.run,
+        status.status,
+        explain.explain,
+        history.history,
+        schema.schema,
+        demo.demo,
+    ):
+        app.command()(command)
+    app.add_typer(sim.application(), name="sim")
+    return app
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    arguments = [one for one in sys.argv[1:] if one != DEBUG]
+    if len(arguments) == len(sys.argv) - 1:
+        sys.excepthook = _report_bug
+    sys.exit(outcome(arguments))
+
+
+def outcome(arguments: Sequence[str]) -> int:
+    """Return the exit code of a command, having said what it has to say."""
+    try:
+        code = application()(args=[*arguments], prog_name="qlop", standalone_mode=False)
+    except typer.TyperException as error:
+        screen.complain(error.format_message(), "see: qlop --help")
+        return options.USAGE
+    except typer.Abort:
+        return 130
+    except SettingsError as error:
+        screen.tell(findings_lines(error.findings))
+    except (PortError, PlanFileError, OSError) as error:
+        _complain(error)
+    except ExceptionGroup as group:
+        known, rest = group.split((PortError, PlanFileError, OSError))
+        if rest is not None:
+            raise
+        for leaf in _leaves(known):
+            _complain(leaf)
+    else:
+        return code if isinstance(code, int) else 0
+    return options.ERROR
+
+
+def _complain(error: Exception) -> None:
+    match error:
+        case PortError(kind=kind):
+            screen.complain(str(error), _REMEDIES.get(kind, ""))
+        case OSError(strerror=str() as reason, filename=str() as file):
+            screen.complain(f"{file}: {reason}")
+        case _:
+            screen.complain(str(error))
+
+
+def _leaves(error: BaseException | None) -> list[Exception]:
+    if isinstance(error, ExceptionGroup):
+        return [leaf for one in error.exceptions for leaf in _leaves(one)]
+    return [error] if isinstance(error, Exception) else []
+
+
+def _report_bug(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Say of an error that nobody foresaw what it is, without its traceback."""
+    del trace
+    screen.complain(
+        f"this is a bug in qlop: {kind.__name__}: {error}",
+        f"run it again with {DEBUG} and report what it prints",
+    )

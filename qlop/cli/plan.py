@@ -1,0 +1,83 @@
+"""``qlop plan``: what would be done now?"""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qlop import daemon
+from qlop.cli import options, plan_file, screen
+from qlop.cli.door import Door
+from qlop.controller.cycle import CycleResult
+from qlop.model.finding import Severity
+from qlop.render.finding import finding_document, findings_lines
+from qlop.render.line import Span, Tone, line
+from qlop.render.plan import plan_document, plan_lines
+from qlop.settings import Settings
+
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Keep the plan in this file, for `qlop apply --plan`."),
+]
+
+
+def plan(
+    *,
+    out: Out = None,
+    config: options.Config = None,
+    overrides: options.Overrides = None,
+    as_json: options.Json = False,
+) -> int:
+    """Show what would be done, and what that costs. 0: nothing, 2: changes, 1: error."""
+    settings = options.settings_of(config, overrides)
+    result = asyncio.run(looked(daemon, settings))
+    if out is not None and result.plan is not None:
+        plan_file.write(out, result.plan, now=result.status.at)
+    if as_json:
+        _show_json(result)
+    else:
+        _show(result)
+    return exit_code(result)
+
+
+async def looked(door: Door, settings: Settings) -> CycleResult:
+    """Return one look at the cluster and the plan made of it; nothing is changed."""
+    async with door.looking(settings) as assembly:
+        return await assembly.engine.cycle(read_manifests=True, act=False)
+
+
+def exit_code(result: CycleResult) -> int:
+    """Return 1 if the plan can't be relied on, 2 if there is something to do, else 0."""
+    if problem_of(result):
+        return options.ERROR
+    return options.CHANGES if result.plan is not None and result.plan.actions else 0
+
+
+def problem_of(result: CycleResult) -> str:
+    """Return why no plan could be made, or none to rely on; empty if it is sound."""
+    if result.plan is None or result.source is None:
+        return result.status.stalled or "no plan could be made"
+    if any(one.severity is Severity.ERROR for one in result.status.findings):
+        return "there are errors"
+    if not result.source.observed.complete or not result.status.quorate:
+        return result.status.stalled or "the cluster could not be seen whole"
+    return ""
+
+
+def _show(result: CycleResult) -> None:
+    problem = problem_of(result)
+    if result.plan is None:
+        screen.show(findings_lines(result.status.findings))
+    else:
+        own = {*result.plan.findings}
+        screen.show(findings_lines([one for one in result.status.findings if one not in own]))
+        screen.show(plan_lines(result.plan))
+    if problem:
+        screen.tell([line(Span("error: ", Tone.BAD), problem)])
+
+
+def _show_json(result: CycleResult) -> None:
+    findings = [finding_document(one) for one in result.status.findings]
+    base = plan_document(result.plan) if result.plan is not None else {}
+    screen.show_json({**base, "error": problem_of(result), "findings": [*findings]})

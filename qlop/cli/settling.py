@@ -1,0 +1,75 @@
+"""Decide when ``apply`` is over, and how it ended."""
+
+from datetime import timedelta
+from enum import Enum
+from typing import Final
+
+from qlop.controller.cycle import CycleResult
+from qlop.model.finding import Severity
+from qlop.model.status import SubjectStatus
+from qlop.model.verdict import Hold
+from qlop.render.status import held_of
+
+FAILURES_MAX = 3
+"""An action that failed so often in a row is not going to succeed by itself."""
+PATIENCE = timedelta(seconds=60)
+"""How long to wait, with nothing under way, for what should pass by itself."""
+_PASSING: Final = frozenset(
+    {
+        Hold.AMBIGUOUS,
+        Hold.BACKOFF,
+        Hold.BUDGET,
+        Hold.CONFIG_UNREAD,
+        Hold.IN_FLIGHT,
+        Hold.LOCKED,
+        Hold.OBSERVATION_INCOMPLETE,
+        Hold.POWER_UNKNOWN,
+        Hold.TASK_RUNNING,
+    }
+)
+
+
+class Settling(Enum):
+    """Where an ``apply`` is."""
+
+    WORKING = "working"
+    CONVERGED = "converged"
+    HELD = "held"
+    FAILED = "failed"
+
+
+def judge(result: CycleResult, *, quiet_for: timedelta) -> Settling:
+    """Return where things are after ``result``, nothing having happened for ``quiet_for``."""
+    if result.plan is None or result.source is None:
+        hopeless = any(one.severity is Severity.ERROR for one in result.status.findings)
+        return Settling.FAILED if hopeless or quiet_for >= PATIENCE else Settling.WORKING
+    subjects = result.status.subjects
+    if any(one.inflight is not None for one in subjects) or result.started:
+        return Settling.WORKING
+    if not result.source.observed.complete:
+        return Settling.FAILED if quiet_for >= PATIENCE else Settling.WORKING
+    if not result.plan.actions and all(one.is_ready for one in subjects):
+        return Settling.CONVERGED
+    exhausted = exhausted_failures(result)
+    waiting = [one for one in subjects if not one.is_ready and one.name not in exhausted]
+    if any(_may_pass(one) for one in waiting) and quiet_for < PATIENCE:
+        return Settling.WORKING
+    if exhausted or any(held_of(one) is None for one in waiting):
+        return Settling.FAILED
+    return Settling.HELD
+
+
+def exhausted_failures(result: CycleResult) -> dict[str, str]:
+    """Return the guests whose action failed too often, and what PVE said last."""
+    if result.source is None:
+        return {}
+    return {
+        action.partition("/")[0]: failure.message
+        for action, failure in sorted(result.source.history.failures.items())
+        if failure.count >= FAILURES_MAX
+    }
+
+
+def _may_pass(subject: SubjectStatus) -> bool:
+    held = held_of(subject)
+    return held is None or held.reason in _PASSING

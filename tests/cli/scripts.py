@@ -1,0 +1,152 @@
+"""A door to a cluster that is a script: each cycle finds what the script says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+from pydantic import SecretStr
+
+from qlop.controller.cycle import Acting, CycleResult, Engine
+from qlop.model.event import Event
+from qlop.model.history import Ending, History, Inflight, JournalRecord
+from qlop.model.ids import ActionId, CycleId, GuestName, Upid
+from qlop.model.plan import Plan, PlanInput
+from qlop.model.policy import Limits
+from qlop.model.status import SubjectStatus
+from qlop.model.verdict import Act, Converged, Held
+from qlop.settings import Address, ApiSettings, Settings
+from tests.render import worlds
+
+SETTINGS = Settings(
+    api=ApiSettings(
+        endpoints=(Address(host="127.0.0.1", port=1),),
+        token_id="qlop@pve!daemon",
+        token_secret=SecretStr("hush"),
+    ),
+    desired_state=Path("/nowhere"),
+)
+
+
+def result(
+    *subjects: SubjectStatus,
+    plan: Plan = worlds.QUIET,
+    complete: bool = True,
+    started: tuple[ActionId, ...] = (),
+    history: History | None = None,
+    stalled: str = "",
+) -> CycleResult:
+    """A cycle that found these subjects."""
+    seen = PlanInput(
+        desired=worlds.DESIRED,
+        observed=replace(worlds.OBSERVED, complete=complete),
+        history=history or History(),
+        now=worlds.NOW,
+    )
+    status = replace(worlds.STATUS, subjects=subjects, findings=(), gaps=(), stalled=stalled)
+    return CycleResult(status=status, plan=plan, source=seen, started=started)
+
+
+def subject(
+    verdict: Converged | Act | Held, *, name: str = "web-1", flying: bool = False
+) -> SubjectStatus:
+    """One guest with this verdict."""
+    made = worlds.subject(GuestName(name), 10001, verdict)
+    return replace(made, inflight=Inflight(intended=worlds.AGAIN) if flying else None)
+
+
+@dataclass(kw_only=True)
+class ScriptedExecutor:
+    """Starts whatever it is given, and remembers it."""
+
+    started: list[ActionId] = field(default_factory=list)
+    settled: list[ActionId] = field(default_factory=list)
+    ends: int = 0
+
+    def start(
+        self, plan: Plan, *, cycle: CycleId, seen: int, limits: Limits
+    ) -> tuple[ActionId, ...]:
+        del cycle, seen, limits
+        fresh = tuple(one.id for one in plan.actions if one.id not in self.started)
+        self.started += fresh
+        return fresh
+
+    def settle(
+        self,
+        action: ActionId,
+        attempt: int,
+        ending: Ending,
+        message: str,
+        *,
+        upid: Upid | None = None,
+    ) -> bool:
+        del attempt, ending, message, upid
+        self.settled.append(action)
+        return True
+
+
+@dataclass(kw_only=True)
+class _Engine:
+    executor: Acting | None
+    first: CycleResult
+
+    async def cycle(self, *, read_manifests: bool, act: bool) -> CycleResult:
+        assert read_manifests
+        assert not act
+        return self.first
+
+
+@dataclass(kw_only=True)
+class ScriptedDoor:
+    """A cluster whose cycles find ``results``, ten seconds apart, the last one for ever."""
+
+    results: Sequence[CycleResult]
+    events: Sequence[Event] = ()
+    crash: Exception | None = None
+    executor: ScriptedExecutor = field(default_factory=ScriptedExecutor)
+    cycles: int = 0
+    stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self.engine = cast("Engine", _Engine(executor=self.executor, first=self.results[0]))
+        self.on_event: Callable[[Event], None] = lambda _: None
+
+    @asynccontextmanager
+    async def looking(self, settings: Settings) -> "AsyncIterator[ScriptedDoor]":
+        assert settings is SETTINGS
+        yield self
+
+    @asynccontextmanager
+    async def acting(
+        self, settings: Settings, on_event: Callable[[Event], None]
+    ) -> "AsyncIterator[ScriptedDoor]":
+        assert settings is SETTINGS
+        self.on_event = on_event
+        yield self
+
+    async def run(
+        self,
+        *,
+        on_cycle: Callable[[CycleResult, float], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        for event in self.events:
+            self.on_event(event)
+        while not self.stopped:
+            if self.crash is not None:
+                on_error(self.crash)
+                continue
+            found = self.results[min(self.cycles, len(self.results) - 1)]
+            self.cycles += 1
+            if found.plan is not None and self.engine.executor is not None:
+                self.engine.executor.start(found.plan, cycle=CycleId("c"), seen=0, limits=Limits())
+            on_cycle(found, 0.1)
+            await asyncio.sleep(10)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def records(self) -> Sequence[JournalRecord]:
+        return worlds.RECORDS

@@ -1,0 +1,109 @@
+"""A plan in a file, and the world held to it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qlop.cli import plan_file
+from qlop.cli.plan_file import Gate, KeptPlan, PlanFileError
+from qlop.model.history import Ending
+from qlop.model.ids import ActionId, CycleId, Revision
+from qlop.model.plan import Plan
+from qlop.model.policy import Limits
+from tests.cli.scripts import ScriptedExecutor
+from tests.render import worlds
+
+
+def kept(tmp_path: Path, plan: Plan = worlds.PLAN) -> KeptPlan:
+    plan_file.write(tmp_path / "plan.json", plan, now=worlds.NOW)
+    return plan_file.read(tmp_path / "plan.json")
+
+
+def start(gate: Gate, plan: Plan) -> tuple[ActionId, ...]:
+    return gate.start(plan, cycle=CycleId("c"), seen=0, limits=Limits())
+
+
+def test_a_plan_survives_the_file_which_only_its_owner_reads(tmp_path: Path) -> None:
+    found = kept(tmp_path)
+
+    assert plan_file.moved(found, worlds.PLAN) == []
+    assert (tmp_path / "plan.json").stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_what_moved_is_said(tmp_path: Path) -> None:
+    found = kept(tmp_path, replace(worlds.PLAN, actions=(worlds.REBOOT, worlds.DESTROY)))
+    now = replace(worlds.PLAN, revision=Revision("new"), actions=(worlds.REBOOT, worlds.CLONE))
+
+    assert plan_file.moved(found, now) == [
+        "the manifests: revision 4f1c9a7be2d3aa00 then, new now",
+        "no longer needed: destroy old (10009) and its disks on pve1",
+        "needed now: clone template 9000 to web-1 (10001) on pve2",
+    ]
+
+
+def test_the_same_actions_with_other_details_are_another_plan(tmp_path: Path) -> None:
+    found = kept(tmp_path, replace(worlds.PLAN, actions=(worlds.REBOOT,)))
+    now = replace(worlds.PLAN, actions=(replace(worlds.REBOOT, changes=()),))
+
+    assert plan_file.moved(found, now) == ["the order or the details of the same actions"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{", "is not a plan"),
+        ("[]", "is not a plan that `qlop plan --out` wrote"),
+        ('{"format": "qlop-plan/1"}', "is not a whole plan: 'fingerprint' is missing"),
+    ],
+)
+def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "plan.json").write_text(text)
+
+    with pytest.raises(PlanFileError, match=expected.replace("(", r"\(")):
+        plan_file.read(tmp_path / "plan.json")
+
+
+def test_a_plan_file_holds_no_secret(tmp_path: Path) -> None:
+    kept(tmp_path)
+
+    text = (tmp_path / "plan.json").read_text()
+    assert "hush" not in text
+    assert json.loads(text)["made_at"] == "2026-03-01T08:00:00.000Z"
+
+
+def test_the_gate_lets_the_kept_plan_through(tmp_path: Path) -> None:
+    executor = ScriptedExecutor()
+    gate = Gate(behind=executor, kept=kept(tmp_path))
+
+    started = start(gate, worlds.PLAN)
+
+    assert started == tuple(one.id for one in worlds.PLAN.actions)
+    assert gate.ends == 0
+    assert gate.settle(worlds.CLONE.id, 1, Ending.SUCCEEDED, "")
+    assert executor.settled == [worlds.CLONE.id]
+
+
+def test_the_gate_starts_nothing_if_the_first_plan_is_another_one(tmp_path: Path) -> None:
+    executor = ScriptedExecutor()
+    gate = Gate(behind=executor, kept=kept(tmp_path))
+
+    assert start(gate, replace(worlds.PLAN, actions=(worlds.REBOOT,))) == ()
+    assert start(gate, worlds.PLAN) == ()
+    assert executor.started == []
+    assert gate.differences
+
+
+def test_later_strangers_are_left_out_with_what_waits_for_them(tmp_path: Path) -> None:
+    executor = ScriptedExecutor()
+    agreed = replace(worlds.PLAN, actions=(worlds.REBOOT, worlds.CONFIGURE))
+    gate = Gate(behind=executor, kept=kept(tmp_path, agreed))
+    start(gate, agreed)
+    again = replace(worlds.REBOOT, id=ActionId("db/reboot/another-digest"))
+
+    later = replace(worlds.PLAN, actions=(worlds.CLONE, worlds.CONFIGURE, again))
+
+    assert start(gate, later) == (again.id,)
+    assert [*gate.left_out] == [worlds.CLONE.id, worlds.CONFIGURE.id]
