@@ -1,8 +1,6 @@
 """Write disks and NICs as PVE takes them."""
 
-from collections.abc import Mapping
-
-from qlop.model.guest import Disk, GuestKind, Nic, Properties
+from qlop.model.guest import Disk, GuestKind, Properties
 from qlop.model.option import render_properties
 from qlop.model.units import GIB, KIB, MIB, TIB
 
@@ -50,45 +48,6 @@ def pve_size(size_bytes: int) -> str:
         if size_bytes and size_bytes % factor == 0:
             return f"{size_bytes // factor}{unit}"
     return str(size_bytes)
-
-
-_PROPERTY_DEFAULTS: Mapping[GuestKind, Mapping[str, Properties]] = {
-    GuestKind.VM: {
-        "net": {"firewall": "0", "link_down": "0"},
-        "disk": {
-            "backup": "1",
-            "cache": "none",
-            "discard": "ignore",
-            "iothread": "0",
-            "replicate": "1",
-            "ro": "0",
-            "ssd": "0",
-        },
-    },
-    GuestKind.CONTAINER: {
-        "net": {"firewall": "0", "link_down": "0", "type": "veth"},
-        "disk": {"backup": "0", "quota": "0", "replicate": "1", "ro": "0", "shared": "0"},
-    },
-}
-"""What PVE assumes of a property that is not written: ``PVE/QemuServer/Drive.pm``,
-``PVE/QemuServer/Network.pm`` and ``PVE/LXC/Config.pm``."""
-
-
-def covers(kind: GuestKind, slot: str, have: Properties, want: Properties) -> bool:
-    """Return whether a disk or NIC has every wanted property, PVE's defaults included."""
-    for key, value in want.items():
-        current = have.get(key)
-        if current is None:
-            place = "net" if slot.startswith("net") else "disk"
-            current = _PROPERTY_DEFAULTS[kind][place].get(key, "")
-        if current != value:
-            return False
-    return True
-
-
-def lowest_nic(nics: Mapping[str, Nic]) -> Nic | None:
-    """Return the NIC with the lowest number, whose MAC is a container's witness."""
-    return min(nics.values(), key=lambda nic: int(nic.slot.removeprefix("net")), default=None)
 
 
 def is_local_path(disk: Disk) -> bool:

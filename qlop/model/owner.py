@@ -13,6 +13,10 @@ from dataclasses import dataclass
 
 from qlop.model.ids import ClusterName, ServiceName, VmId
 
+OPEN_WITNESS = "open:"
+"""In the mark of a container whose witness PVE chooses (it has no NIC of ours yet).
+Sealing replaces it by the witness that the container then has."""
+
 _MARK = re.compile(
     r"^qlop/v1 cluster=(?P<cluster>\S+) service=(?P<service>\S+) index=(?P<index>\d+) "
     r"vmid=(?P<vmid>\d+) witness=(?P<witness>\S+)$",
@@ -24,7 +28,8 @@ _MARK = re.compile(
 class OwnerMark:
     """What the last line of a guest's notes says about who owns it.
 
-    ``witness`` is ``uuid:…``, ``mac:…`` or ``volume:…``, lower-cased but for the volume.
+    ``witness`` is ``uuid:…``, ``mac:…`` or ``volume:…``, lower-cased but for the volume, or
+    ``OPEN_WITNESS``.
     """
 
     cluster: ClusterName

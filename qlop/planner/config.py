@@ -1,36 +1,35 @@
-"""Compare configurations and say what must be written, and what that costs."""
+"""Compare configurations: what must be written to an owned guest, and what that costs."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from qlop.model.action import AssignPool, ConfigureGuest, ResizeDisk
-from qlop.model.desired import DesiredDisk, DesiredGuest, DesiredNic
-from qlop.model.device import CLOUD_INIT_VOLUME, covers, disk_text, new_disk_text, nic_text
+from qlop.model.desired import DesiredDisk, DesiredGuest
+from qlop.model.device import CLOUD_INIT_VOLUME, disk_text, new_disk_text, nic_text
 from qlop.model.guest import Disk, GuestKind, Nic, OptionValue, Power, Properties
-from qlop.model.history import EXPECTS_CLOUD_INIT, EXPECTS_DIGEST, EXPECTS_SEAL
-from qlop.model.ids import NodeName, VmId
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
-from qlop.model.option import is_met, render, render_properties, rule_for
-from qlop.model.owner import OwnerMark, signed_description, strip_mark
+from qlop.model.option import change_impact, is_met, render, render_properties, rule_for
+from qlop.model.owner import OwnerMark, derived_mac, signed_description, strip_mark
 from qlop.model.plan import Change
-from qlop.model.reading import Known
 from qlop.model.units import format_size
 from qlop.model.verdict import Held, Hold
 from qlop.planner.ownership import needs_seal
-from qlop.planner.step import Step, premise_of
 
 CLOUD_INIT_KEYS = frozenset(
-    {"name", "ciuser", "sshkeys", "nameserver", "searchdomain", "cicustom", "citype"}
+    {
+        "name",
+        "ciuser",
+        "cipassword",
+        "ciupgrade",
+        "sshkeys",
+        "nameserver",
+        "searchdomain",
+        "cicustom",
+        "citype",
+    }
 )
-"""What a cloud-init drive is made of, beside ``ipconfigN``
+"""What a cloud-init drive is made of, beside ``ipconfigN`` and ``netN``
 (``PVE::QemuServer::cloudinit_pending_properties``)."""
-
-_HOT_DISK_PROPERTIES = ("backup", "replicate", "mbps", "iops", "werror", "rerror", "serial")
-"""Disk properties that take effect at once (``vmconfig_update_disk``)."""
-
-_REPLUG_PROPERTIES = frozenset({"model", "mtu"})
-"""NIC properties whose change takes the NIC out and puts it in again."""
 
 
 @dataclass(slots=True)
@@ -43,6 +42,13 @@ class Difference:
     grow: list[tuple[str, int, Change]] = field(default_factory=list)
     holds: list[Held] = field(default_factory=list)
     seals: bool = False
+    witness: str = ""
+    """The witness that the mark will name when all of it is written."""
+
+    @property
+    def impact(self) -> Impact:
+        """Return the worst of what the writes cost."""
+        return max((change.impact for change in self.changes), default=Impact.NONE)
 
     def write(self, key: str, value: str, change: Change) -> None:
         """Note that ``key`` is to be written."""
@@ -57,130 +63,18 @@ def difference(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> D
     mark = have.mark
     assert mark is not None, "only owned guests are compared"
     for key, value in want.options.items():
-        _compare_option(found, want.kind, key, _signed(key, value, mark), have, running=running)
+        if key != "description":
+            compare_option(found, want.kind, key, value, have, running=running)
     for disk in want.disks:
-        _compare_disk(found, want, disk, have, running=running)
-    _compare_nics(found, want, have, running=running)
+        compare_disk(found, want, disk, have, running=running)
+    nics = _compare_nics(found, want, have, mark, running=running)
     if needs_seal(have):
-        _seal(found, want, have, mark)
+        _seal(found, want, have, mark, nics)
+    if want.kind is GuestKind.CONTAINER:
+        mark = replace(mark, witness=_witness_after(have, mark, nics))
+    _compare_description(found, want, have, mark)
+    found.witness = mark.witness
     return found
-
-
-def steps_for(
-    want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, found: Difference
-) -> tuple[Step, ...]:
-    """Return the writes that remove a difference: first the options, then each disk."""
-    steps: list[Step] = []
-    premise = premise_of(have)
-    if found.set or found.delete:
-        expects = {EXPECTS_DIGEST: have.digest}
-        if found.seals:
-            expects[EXPECTS_SEAL] = premise.mark.witness
-        if want.kind is GuestKind.VM and any(is_cloud_init(key) for key in found.set):
-            expects[EXPECTS_CLOUD_INIT] = "changed"
-        configure = ConfigureGuest(
-            subject=want.name,
-            vmid=guest.vmid,
-            kind=want.kind,
-            node=guest.node,
-            digest=have.digest,
-            set=found.set,
-            delete=tuple(found.delete),
-        )
-        steps.append(
-            Step(
-                action=configure,
-                reason=_reason(found),
-                impact=max(change.impact for change in found.changes),
-                premise=premise,
-                takes=(f"node:{guest.node}",),
-                expects=expects,
-                changes=tuple(found.changes),
-            )
-        )
-    for slot, size_bytes, change in found.grow:
-        resize = ResizeDisk(
-            subject=want.name,
-            vmid=guest.vmid,
-            kind=want.kind,
-            node=guest.node,
-            slot=slot,
-            size_bytes=size_bytes,
-            digest="" if steps else have.digest,
-        )
-        steps.append(
-            Step(
-                action=resize,
-                reason=f"{slot} should be {format_size(size_bytes)}",
-                impact=change.impact,
-                premise=premise,
-                takes=(f"node:{guest.node}",),
-                changes=(change,),
-            )
-        )
-    if want.pool is not None and want.pool != guest.pool:
-        steps.append(_pool_step(want, guest, have))
-    return tuple(steps)
-
-
-def projected_after_clone(
-    want: DesiredGuest, vmid: VmId, node: NodeName, template: ObservedGuest
-) -> tuple[Step, ...]:
-    """Return the writes that will follow a clone of ``template``, as far as can be said.
-
-    They are shown, not carried out: once the clone is there, the next plan compares it
-    as it really is.
-    """
-    if not isinstance(template.config, Known):
-        return ()
-    have = template.config.value
-    found = Difference(seals=True)
-    for key, value in want.options.items():
-        if key not in {"name", "hostname", "description"}:
-            _compare_option(found, want.kind, key, value, have, running=False)
-    for disk in want.disks:
-        _compare_disk(found, want, disk, have, running=False)
-    for nic in want.nics:
-        existing = have.nics.get(nic.slot)
-        if existing is None or not covers(
-            want.kind, nic.slot, existing.properties, nic.properties
-        ):
-            merged = {**(existing.properties if existing else {}), **nic.properties}
-            old = nic_text(want.kind, "", existing.properties) if existing else ""
-            new = nic_text(want.kind, nic.mac or "", merged)
-            found.write(nic.slot, new, _change(nic.slot, old, new, Impact.NONE))
-    steps: list[Step] = []
-    if found.set:
-        action = ConfigureGuest(
-            subject=want.name, vmid=vmid, kind=want.kind, node=node, digest="", set=found.set
-        )
-        steps.append(
-            Step(
-                action=action,
-                reason="it differs from its template",
-                impact=Impact.NONE,
-                changes=tuple(found.changes),
-            )
-        )
-    for slot, size_bytes, change in found.grow:
-        resize = ResizeDisk(
-            subject=want.name,
-            vmid=vmid,
-            kind=want.kind,
-            node=node,
-            slot=slot,
-            size_bytes=size_bytes,
-            digest="",
-        )
-        steps.append(
-            Step(
-                action=resize,
-                reason=f"{slot} should be {format_size(size_bytes)}",
-                impact=Impact.NONE,
-                changes=(change,),
-            )
-        )
-    return tuple(steps)
 
 
 def managed_pending(want: DesiredGuest, have: GuestConfig) -> tuple[str, ...]:
@@ -193,7 +87,7 @@ def managed_pending(want: DesiredGuest, have: GuestConfig) -> tuple[str, ...]:
 
 def is_cloud_init(key: str) -> bool:
     """Return whether a VM's option goes into its cloud-init drive."""
-    return key in CLOUD_INIT_KEYS or key.startswith("ipconfig")
+    return key in CLOUD_INIT_KEYS or key.startswith(("ipconfig", "net"))
 
 
 def new_disk_value(disk: DesiredDisk, properties: Properties) -> str:
@@ -206,13 +100,7 @@ def new_disk_value(disk: DesiredDisk, properties: Properties) -> str:
     return new_disk_text(str(disk.storage), disk.size_bytes or 0, properties)
 
 
-def _signed(key: str, value: OptionValue, mark: OwnerMark) -> OptionValue:
-    if key == "description" and isinstance(value, str):
-        return signed_description(value, mark)
-    return value
-
-
-def _compare_option(
+def compare_option(
     found: Difference,
     kind: GuestKind,
     key: str,
@@ -221,14 +109,15 @@ def _compare_option(
     *,
     running: bool,
 ) -> None:
+    """Note how one option differs; of a property string only what is wanted counts."""
     current = have.options.get(key)
     if current == want or is_met(kind, key, want, current):
         return
     rule = rule_for(kind, key)
-    impact = rule.impact if rule is not None and running else Impact.NONE
+    impact = change_impact(kind, key, want, current) if running else Impact.NONE
     if not isinstance(want, str) and current is not None and not isinstance(current, str):
         want = {**current, **want}
-    change = _change(key, _shown(current), _shown(want), impact)
+    change = change_of(key, _shown(current), _shown(want), impact)
     if rule is not None and rule.create_only:
         found.holds.append(
             Held(
@@ -247,7 +136,7 @@ def _compare_option(
         found.changes.append(change)
 
 
-def _compare_disk(
+def compare_disk(
     found: Difference,
     want: DesiredGuest,
     disk: DesiredDisk,
@@ -255,9 +144,10 @@ def _compare_disk(
     *,
     running: bool,
 ) -> None:
+    """Note how one disk differs: it is made, grown or changed, or the hold is noted."""
     current = have.disks.get(disk.slot)
     if current is None:
-        _add_disk(found, disk, have, running=running)
+        _add_disk(found, want.kind, disk, have, running=running)
         return
     if disk.volume == CLOUD_INIT_VOLUME:
         return
@@ -282,10 +172,10 @@ def _compare_disk(
         )
         return
     _compare_size(found, disk, current, running=running)
-    if not covers(want.kind, disk.slot, current.properties, disk.properties):
+    if not is_met(want.kind, disk.slot, disk.properties, current.properties):
         merged = {**current.properties, **disk.properties}
-        impact = _disk_impact(want.kind, disk, current) if running else Impact.NONE
-        change = _change(
+        impact = _impact(want.kind, disk.slot, disk.properties, current, running=running)
+        change = change_of(
             disk.slot,
             render_properties(current.properties),
             render_properties(merged),
@@ -296,6 +186,7 @@ def _compare_disk(
 
 def _add_disk(
     found: Difference,
+    kind: GuestKind,
     disk: DesiredDisk,
     have: GuestConfig,
     *,
@@ -325,11 +216,8 @@ def _add_disk(
     if disk.format is not None:
         properties["format"] = disk.format
     value = new_disk_value(disk, properties)
-    impact = Impact.NONE
-    if running:
-        hot = disk.slot.startswith(("scsi", "virtio", "mp"))
-        impact = Impact.HOT if hot else Impact.REBOOT
-    found.write(disk.slot, value, _change(disk.slot, "", value, impact))
+    impact = _impact(kind, disk.slot, properties, None, running=running)
+    found.write(disk.slot, value, change_of(disk.slot, "", value, impact))
 
 
 def _compare_size(found: Difference, disk: DesiredDisk, current: Disk, *, running: bool) -> None:
@@ -349,96 +237,132 @@ def _compare_size(found: Difference, disk: DesiredDisk, current: Disk, *, runnin
             )
         )
         return
-    change = _change(f"{disk.slot}.size", old, new, Impact.HOT if running else Impact.NONE)
+    change = change_of(f"{disk.slot}.size", old, new, Impact.HOT if running else Impact.NONE)
     found.grow.append((disk.slot, disk.size_bytes, change))
 
 
-def _disk_impact(kind: GuestKind, disk: DesiredDisk, current: Disk) -> Impact:
-    if kind is GuestKind.CONTAINER:
-        return Impact.REBOOT
-    differing = [
-        key for key, value in disk.properties.items() if current.properties.get(key, "") != value
-    ]
-    hot = all(key.startswith(_HOT_DISK_PROPERTIES) for key in differing)
-    return Impact.HOT if hot else Impact.REBOOT
-
-
 def _compare_nics(
-    found: Difference, want: DesiredGuest, have: GuestConfig, *, running: bool
-) -> None:
+    found: Difference,
+    want: DesiredGuest,
+    have: GuestConfig,
+    mark: OwnerMark,
+    *,
+    running: bool,
+) -> dict[str, Nic]:
+    """Note how the NICs differ, and return those that there will be."""
+    after = dict(have.nics)
     for nic in want.nics:
         current = have.nics.get(nic.slot)
-        if current is not None and _is_nic_met(want.kind, nic, current):
-            continue
         mac = nic.mac or (current.mac if current is not None else "")
+        if not mac and want.kind is GuestKind.CONTAINER:
+            mac = derived_mac(mark.cluster, mark.service, mark.index, mark.vmid, nic.slot)
         merged = {**(current.properties if current is not None else {}), **nic.properties}
-        new = nic_text(want.kind, mac, merged)
-        old = nic_text(want.kind, current.mac, current.properties) if current is not None else ""
-        found.write(
-            nic.slot,
-            new,
-            _change(nic.slot, old, new, _nic_impact(current, merged, running=running)),
-        )
+        after[nic.slot] = Nic(slot=nic.slot, mac=mac, properties=merged)
+        moved = current is not None and mac != current.mac
+        if (
+            current is not None
+            and not moved
+            and is_met(want.kind, nic.slot, nic.properties, current.properties)
+        ):
+            continue
+        wanted = {**nic.properties, **({_MAC_KEYS[want.kind]: mac} if moved else {})}
+        impact = _impact(want.kind, nic.slot, wanted, current, running=running)
+        _write_nic(found, want.kind, after[nic.slot], current, impact)
     if want.networks_declared:
-        wanted = {nic.slot for nic in want.nics}
-        for slot in sorted(set(have.nics) - wanted):
-            extra = have.nics[slot]
-            old = nic_text(want.kind, extra.mac, extra.properties)
+        for slot in sorted(set(have.nics) - {nic.slot for nic in want.nics}):
+            old = nic_text(want.kind, have.nics[slot].mac, have.nics[slot].properties)
             found.delete.append(slot)
-            found.changes.append(_change(slot, old, "", Impact.HOT if running else Impact.NONE))
+            impact = Impact.HOT if running else Impact.NONE
+            found.changes.append(change_of(slot, old, "", impact))
+            del after[slot]
+    return after
 
 
-def _is_nic_met(kind: GuestKind, want: DesiredNic, have: Nic) -> bool:
-    mac_met = want.mac is None or have.mac == want.mac
-    return mac_met and covers(kind, want.slot, have.properties, want.properties)
+_MAC_KEYS = {GuestKind.VM: "macaddr", GuestKind.CONTAINER: "hwaddr"}
 
 
-def _nic_impact(current: Nic | None, merged: Properties, *, running: bool) -> Impact:
+def _write_nic(
+    found: Difference, kind: GuestKind, nic: Nic, current: Nic | None, impact: Impact
+) -> None:
+    old = nic_text(kind, current.mac, current.properties) if current is not None else ""
+    new = nic_text(kind, nic.mac, nic.properties)
+    found.write(nic.slot, new, change_of(nic.slot, old, new, impact))
+
+
+def _impact(
+    kind: GuestKind, slot: str, want: Properties, have: Disk | Nic | None, *, running: bool
+) -> Impact:
     if not running:
         return Impact.NONE
-    if current is None:
-        return Impact.HOT
-    replugged = any(
-        current.properties.get(key, "") != merged.get(key, "") for key in _REPLUG_PROPERTIES
-    )
-    return Impact.DOWNTIME if replugged else Impact.HOT
+    return change_impact(kind, slot, want, have.properties if have is not None else None)
 
 
-def _seal(found: Difference, want: DesiredGuest, have: GuestConfig, mark: OwnerMark) -> None:
+def _seal(
+    found: Difference,
+    want: DesiredGuest,
+    have: GuestConfig,
+    mark: OwnerMark,
+    nics: dict[str, Nic],
+) -> None:
+    """Note what gives a guest the witness that its mark names.
+
+    A mark that leaves the witness open is given the one that the guest has, which is
+    what ``_compare_description`` does.
+    """
     found.seals = True
     kind, _, value = mark.witness.partition(":")
     if kind == "uuid":
         current = have.options.get("smbios1", {})
         merged = {**(current if not isinstance(current, str) else {}), "uuid": value}
         new = render_properties(merged)
-        found.write("smbios1", new, _change("smbios1", _shown(current), new, Impact.NONE))
+        found.write("smbios1", new, change_of("smbios1", _shown(current), new, Impact.NONE))
     elif kind == "mac":
-        first = min(want.nics, key=lambda nic: int(nic.slot.removeprefix("net")))
-        current_nic = have.nics.get(first.slot)
-        properties = {
-            **(current_nic.properties if current_nic is not None else {}),
-            **first.properties,
-        }
-        new = nic_text(want.kind, value.upper(), properties)
-        old = current_nic.mac if current_nic is not None else ""
-        found.write(first.slot, new, _change(first.slot, old, value.upper(), Impact.NONE))
+        first = lowest_nic(nics)
+        if first is not None and first.mac != value.upper():
+            sealed = replace(first, mac=value.upper())
+            nics[first.slot] = sealed
+            _write_nic(found, want.kind, sealed, have.nics.get(first.slot), Impact.NONE)
 
 
-def _pool_step(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Step:
-    assert want.pool is not None
-    action = AssignPool(
-        subject=want.name, vmid=guest.vmid, kind=want.kind, node=guest.node, pool=want.pool
-    )
-    return Step(
-        action=action,
-        reason=f"it belongs into pool {want.pool}",
-        impact=Impact.NONE,
-        premise=premise_of(have),
-        changes=(_change("pool", guest.pool or "", want.pool, Impact.NONE),),
-    )
+def lowest_nic(nics: Mapping[str, Nic]) -> Nic | None:
+    """Return the NIC with the lowest number, whose MAC is a container's witness."""
+    return min(nics.values(), key=lambda nic: int(nic.slot.removeprefix("net")), default=None)
 
 
-def _change(name: str, old: str, new: str, impact: Impact) -> Change:
+def _witness_after(have: GuestConfig, mark: OwnerMark, nics: Mapping[str, Nic]) -> str:
+    """Return the witness that a container will have when its NICs are written.
+
+    A mark that no longer fits must be written anew in the same call: a container that
+    lost its witness to our own change would be a stranger.
+    """
+    first = lowest_nic({slot: nic for slot, nic in nics.items() if nic.mac})
+    if first is not None:
+        return f"mac:{first.mac.lower()}"
+    rootfs = have.disks.get("rootfs")
+    return f"volume:{rootfs.volume}" if rootfs is not None else mark.witness
+
+
+def _compare_description(
+    found: Difference, want: DesiredGuest, have: GuestConfig, mark: OwnerMark
+) -> None:
+    current = have.options.get("description", "")
+    assert isinstance(current, str), "a description is no property string"
+    text = want.options.get("description", strip_mark(current))
+    assert isinstance(text, str), "a description is no property string"
+    if "description" not in want.options and mark == have.mark:
+        return
+    signed = signed_description(text, mark)
+    if signed != current:
+        old, new = strip_mark(current), strip_mark(signed)
+        if old == new:  # Only what people don't read differs.
+            change = change_of("owner mark", "", mark.witness, Impact.NONE)
+        else:
+            change = change_of("description", old, new, Impact.NONE)
+        found.write("description", signed, change)
+
+
+def change_of(name: str, old: str, new: str, impact: Impact) -> Change:
+    """Return a change for people to read."""
     return Change(field=name, old=old, new=new, impact=impact)
 
 
@@ -447,8 +371,3 @@ def _shown(value: OptionValue | None) -> str:
         return ""
     text = value if isinstance(value, str) else render_properties(value)
     return strip_mark(text)
-
-
-def _reason(found: Difference) -> str:
-    names: Iterable[str] = (change.field for change in found.changes)
-    return f"drift in {', '.join(names)}"

@@ -1,5 +1,6 @@
 """Bring a guest into being: choose VMID, node and source, and say what will follow."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,17 +18,18 @@ from qlop.model.device import CLOUD_INIT_VOLUME, new_disk_text, nic_text
 from qlop.model.guest import GuestKind, Power
 from qlop.model.ids import ClusterName, NodeName, StorageId, VmId
 from qlop.model.impact import Impact
-from qlop.model.node import ObservedStorage
 from qlop.model.observed import Observed, ObservedGuest
 from qlop.model.option import render
 from qlop.model.owner import (
+    OPEN_WITNESS,
     OwnerMark,
     derived_mac,
     derived_uuid,
     signed_description,
 )
+from qlop.model.units import GIB
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, placement, template
+from qlop.planner import config, placement, template, write
 from qlop.planner.capacity import THIN_PLUGINS, Capacity, queue_of, storage_on
 from qlop.planner.step import Step, Steps
 
@@ -49,9 +51,11 @@ def plan_creation(birth: Birth, choose: placement.Chosen | Held) -> Steps:
     if isinstance(choose, Held):
         return Steps(held=choose)
     guest = birth.guest
-    birth.capacity.promise(
-        choose.node, guest.service, guest.memory_bytes if guest.power is Power.RUNNING else 0
-    )
+    birth.capacity.promise(choose.node, guest.service, memory_needed(guest))
+    for storage, size in sorted(_bytes_needed(birth, choose.node).items()):
+        seen = storage_on(birth.observed, storage, choose.node)
+        if seen is not None:
+            birth.capacity.take(seen, size)
     if isinstance(guest.source, CloneSource):
         return _clone(birth, choose.node, guest.source)
     return _create(birth, choose.node)
@@ -64,18 +68,26 @@ def refusal(birth: Birth, node: NodeName) -> placement.Refusal:
         found = template.find(guest, guest.source, node, birth.observed, birth.templates)
         if isinstance(found, str):
             return Hold.NO_TEMPLATE, found
-    for storage, content in _storages_needed(guest):
+    content = "images" if guest.kind is GuestKind.VM else "rootdir"
+    for storage, needed in sorted(_bytes_needed(birth, node).items()):
         seen = storage_on(birth.observed, storage, node)
         if seen is None:
             return Hold.NO_STORAGE, f"has no active storage {storage}"
         if content not in seen.content:
             return Hold.NO_STORAGE, f"does not keep {content} on storage {storage}"
-        needed = _bytes_needed(birth, storage, seen, node)
         free = birth.capacity.storage_free(seen)
         if needed > max(free, 0):
-            text = f"has {max(0, free) >> 30}GiB left on {storage}, {needed >> 30}GiB are needed"
-            return Hold.NO_CAPACITY, text
+            left, due = max(0, free) / GIB, needed / GIB
+            return (
+                Hold.NO_CAPACITY,
+                f"has {left:.1f}GiB left on {storage}, {due:.1f}GiB are needed",
+            )
     return None
+
+
+def memory_needed(guest: DesiredGuest) -> int:
+    """Return the bytes of memory that a node must have for a guest about to be made."""
+    return guest.memory_bytes if guest.power is Power.RUNNING else 0
 
 
 def mark_for(birth: Birth) -> OwnerMark:
@@ -100,8 +112,7 @@ def _witness(birth: Birth) -> str:
             birth.cluster, guest.service, guest.index, birth.vmid, first.slot
         )
         return f"mac:{mac.lower()}"
-    rootfs = next(disk for disk in guest.disks if disk.slot == "rootfs")
-    return f"volume:{rootfs.storage}:vm-{birth.vmid}-disk-0"
+    return OPEN_WITNESS
 
 
 def _description(birth: Birth) -> str:
@@ -147,24 +158,20 @@ def _clone(birth: Birth, node: NodeName, source: CloneSource) -> Steps:
         takes=(f"node:{found.node}", *queues),
         witness=_witness(birth),
     )
-    following = config.projected_after_clone(guest, birth.vmid, node, found)
+    following = write.projected_after_clone(guest, birth.vmid, node, found)
     return Steps(steps=(step, *following, *_start(birth, node)))
 
 
 def _create(birth: Birth, node: NodeName) -> Steps:
     guest = birth.guest
-    storages = {storage for storage, _ in _storages_needed(guest)}
-    for storage in sorted(storages):
-        seen = storage_on(birth.observed, storage, node)
-        if seen is not None:
-            birth.capacity.take(seen, _bytes_needed(birth, storage, seen, node))
+    storages = frozenset(_bytes_needed(birth, node))
     action = CreateGuest(
         subject=guest.name,
         vmid=birth.vmid,
         kind=guest.kind,
         node=node,
         params=_create_params(birth),
-        storages=frozenset(storages),
+        storages=storages,
     )
     queues = [
         queue_of(seen)
@@ -254,26 +261,29 @@ def _start(birth: Birth, node: NodeName) -> tuple[Step, ...]:
     return (Step(action=action, reason="it should be running", impact=Impact.HOT),)
 
 
-def _storages_needed(guest: DesiredGuest) -> tuple[tuple[StorageId, str], ...]:
-    content = "images" if guest.kind is GuestKind.VM else "rootdir"
-    needed = [(disk.storage, content) for disk in guest.disks if disk.storage is not None]
-    if isinstance(guest.source, CloneSource) and guest.source.storage is not None:
-        needed.append((guest.source.storage, content))
-    return tuple(sorted(set(needed)))
+def _bytes_needed(birth: Birth, node: NodeName) -> Mapping[StorageId, int]:
+    """Return what a creation writes, by storage; 0 where blocks are only taken when used.
 
-
-def _bytes_needed(birth: Birth, storage: StorageId, seen: ObservedStorage, node: NodeName) -> int:
-    guest = birth.guest
-    thin = seen.plugin in THIN_PLUGINS
-    needed = 0
-    for disk in guest.disks:
-        if disk.storage == storage and disk.volume != CLOUD_INIT_VOLUME and not thin:
-            needed += disk.size_bytes or 0
-    source = guest.source
-    if isinstance(source, CloneSource) and source.full and source.storage == storage:
+    A full clone copies the template's disks, whatever kind of storage they go to.
+    """
+    guest, source = birth.guest, birth.guest.source
+    needed: Counter[StorageId] = Counter()
+    copied: frozenset[str] = frozenset()
+    if isinstance(source, CloneSource):
         found = template.find(guest, source, node, birth.observed, birth.templates)
         if isinstance(found, ObservedGuest):
-            needed += template.size_bytes(found)
+            copied = template.slots(found)
+            for storage, size in template.sizes(found).items():
+                needed[(source.storage if source.full else None) or storage] += (
+                    size if source.full else 0
+                )
+    for disk in guest.disks:
+        if disk.storage is None or disk.slot in copied:
+            continue
+        seen = storage_on(birth.observed, disk.storage, node)
+        thin = seen is not None and seen.plugin in THIN_PLUGINS
+        empty = thin or disk.volume == CLOUD_INIT_VOLUME
+        needed[disk.storage] += 0 if empty else (disk.size_bytes or 0)
     return needed
 
 

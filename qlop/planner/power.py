@@ -32,7 +32,7 @@ def plan_power(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> S
         case Power.RUNNING:
             return Steps(steps=(_start(want, guest, have),))
         case Power.STOPPED:
-            return Steps(steps=_stop(want, guest, have))
+            return _stop(want, guest, have)
         case Power.PAUSED | Power.SUSPENDED | Power.UNKNOWN:
             return Steps()
         case _ as never:
@@ -89,16 +89,19 @@ def _start(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Step:
     )
 
 
-def _stop(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> tuple[Step, ...]:
+def _stop(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
     if guest.power is Power.SUSPENDED:
-        return ()
-    return (shutdown_step(want, guest, have, f"it is {guest.power.value} and should be stopped"),)
-
-
-def shutdown_step(
-    want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, reason: str
-) -> Step:
-    """Return the step that shuts an owned guest down."""
+        return Steps()
+    if guest.power is Power.PAUSED and not want.may_stop:
+        # "VM is paused - cannot shutdown": `vm_shutdown` in PVE/API2/Qemu.pm.
+        return Steps(
+            held=Held(
+                reason=Hold.INTERRUPTION_NEEDED,
+                message="it is paused and should be stopped: PVE can't shut a paused VM down,"
+                " only pull its plug",
+                remedy="resume or stop it by hand, or set spec.shutdown.thenStop: true",
+            )
+        )
     action = ShutdownGuest(
         subject=want.name,
         vmid=guest.vmid,
@@ -107,14 +110,15 @@ def shutdown_step(
         grace_s=int(want.shutdown_timeout.total_seconds()),
         force_stop=want.may_stop,
     )
-    return Step(
+    step = Step(
         action=action,
-        reason=reason,
+        reason=f"it is {guest.power.value} and should be stopped",
         impact=Impact.DOWNTIME,
         premise=premise_of(have, guest.power),
         takes=(f"node:{guest.node}",),
         disrupts=True,
     )
+    return Steps(steps=(step,))
 
 
 def _ha_hold(want: DesiredGuest, guest: ObservedGuest) -> Held:

@@ -10,7 +10,7 @@ from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, power, relocation, snapshot
+from qlop.planner import config, placement, power, relocation, snapshot, write
 from qlop.planner.draft import Draft
 from qlop.planner.step import Step, Steps, place_of, premise_of
 
@@ -23,7 +23,11 @@ def plan_guest(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> None:
         return
     assert isinstance(guest.config, Known), "ownership is proven by the configuration"
     have = guest.config.value
-    draft.decide(want.name, guest.vmid, place_of(want), _steps(draft, want, guest, have))
+    if guest.power is Power.SUSPENDED:
+        wanted = _hibernated(want, guest, have)
+    else:
+        wanted = _steps(draft, want, guest, have)
+    draft.decide(want.name, guest.vmid, place_of(want), wanted)
 
 
 def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
@@ -34,7 +38,7 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     on the new node. Snapshots come last: they are of the guest as it should be.
     """
     found = config.difference(want, guest, have)
-    steps = list(config.steps_for(want, guest, have, found))
+    steps = list(write.steps_for(want, guest, have, found))
     holds = list(found.holds)
     steps += _cloud_init(draft, want, guest, have, steps)
     moved = relocation.plan_relocation(
@@ -65,6 +69,24 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
             holds.append(snapped.held)
     return Steps(
         steps=tuple(steps), held=_merged(holds), note=_note(want, have) if not steps else ""
+    )
+
+
+def _hibernated(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
+    """Return the start of a hibernated VM: PVE refuses all else until it has woken up."""
+    if want.power is Power.RUNNING:
+        return power.plan_power(want, guest, have)
+    found = config.difference(want, guest, have)
+    moved = not placement.is_allowed(want, guest.node)
+    if not (moved or found.holds or write.steps_for(want, guest, have, found)):
+        return Steps(note="it is hibernated")
+    return Steps(
+        held=Held(
+            reason=Hold.LOCKED,
+            message="it is hibernated and differs from its manifest:"
+            " PVE refuses every change until it has been started",
+            remedy="start it and shut it down in PVE, or say power: running",
+        )
     )
 
 
@@ -129,7 +151,7 @@ def _template_hold(guest: ObservedGuest) -> Held | None:
 
 
 def _lock_hold(draft: Draft, guest: ObservedGuest) -> Held | None:
-    if guest.lock and guest.lock != "suspended":
+    if guest.lock and guest.power is not Power.SUSPENDED:
         return Held(
             reason=Hold.LOCKED,
             message=f"PVE holds it locked ({guest.lock}): somebody else's task is at work",

@@ -1,6 +1,7 @@
 """Find the template a guest is cloned from, on a given node."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from qlop.model.desired import CloneSource, DesiredGuest
 from qlop.model.device import is_local_path
@@ -50,11 +51,20 @@ def storages(template: ObservedGuest) -> frozenset[StorageId]:
     )
 
 
-def size_bytes(template: ObservedGuest) -> int:
-    """Return how many bytes a full clone of a template may write."""
+def sizes(template: ObservedGuest) -> Mapping[StorageId, int]:
+    """Return how many bytes a full clone of a template may write, by the disks' storage."""
     assert isinstance(template.config, Known), "only a template that was read is cloned"
-    disks = template.config.value.disks.values()
-    return sum(disk.size_bytes or 0 for disk in disks if not disk.is_cdrom)
+    found: Counter[StorageId] = Counter()
+    for disk in template.config.value.disks.values():
+        if disk.storage is not None and not disk.is_cdrom:
+            found[disk.storage] += disk.size_bytes or 0
+    return found
+
+
+def slots(template: ObservedGuest) -> frozenset[str]:
+    """Return the slots that a clone of a template has a disk in."""
+    assert isinstance(template.config, Known), "only a template that was read is cloned"
+    return frozenset(template.config.value.disks)
 
 
 def _unreachable(
