@@ -1,7 +1,7 @@
 """Choose the records that may be forgotten without changing what they amount to.
 
 What counts is the fold: a journal without the forgotten records gives the same
-``History``, but for the numbers of attempts of actions that ended long ago.
+``History``, but for how often actions were tried and repeated that ended long ago.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def forgettable(records: Sequence[JournalRecord], keep_after: datetime) -> froze
         for place in unit.places
     )
     kept = [record for place, record in enumerate(records) if place not in gone]
-    same = _without_attempts(fold(kept)) == _without_attempts(fold(records))
+    same = _without_counts(fold(kept)) == _without_counts(fold(records))
     return gone if same else frozenset()
 
 
@@ -115,5 +115,5 @@ def _roles(unit: _Unit) -> Iterator[tuple[object, ...]]:
         yield ("destroyed", place)
 
 
-def _without_attempts(history: History) -> History:
-    return replace(history, attempts={})
+def _without_counts(history: History) -> History:
+    return replace(history, attempts={}, repetitions={})

@@ -7,12 +7,16 @@ guest until looking has shown how it ended.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 from qlop.model.action import Verb
 from qlop.model.guest import GuestKind
 from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, ServiceName, Upid, VmId
+from qlop.model.owner import OPEN_WITNESS
+
+LASTING = timedelta(hours=1)
+"""What is wanted again only after this long had lasted: nothing is wrong with it."""
 
 EXPECTS_SEAL = "seal"
 EXPECTS_CLOUD_INIT = "cloud-init"
@@ -98,6 +102,8 @@ class Inflight:
     dispatched: bool = False
     """PVE answered: whether it was done is only a matter of the task's end."""
     ambiguous: bool = False
+    doubtful_since: datetime | None = None
+    """When it was last written down that the answer was lost: it was sent before that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +114,14 @@ class Failure:
     at: datetime
     error: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repetition:
+    """An action that succeeded ``count`` times, never more than ``LASTING`` apart."""
+
+    count: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +151,8 @@ class History:
     inflight: Mapping[GuestName, Inflight] = field(default_factory=dict)
     failures: Mapping[ActionId, Failure] = field(default_factory=dict)
     reservations: Mapping[tuple[ServiceName, int], Reservation] = field(default_factory=dict)
+    repetitions: Mapping[ActionId, Repetition] = field(default_factory=dict)
+    """How often an action that succeeded was wanted again: something undoes it."""
     attempts: Mapping[ActionId, int] = field(default_factory=dict)
     owes_regeneration: frozenset[GuestName] = frozenset()
     """VMs whose cloud-init options changed and whose drive was not written since."""
@@ -158,6 +174,7 @@ class Folding:
         self._failures: dict[ActionId, Failure] = {}
         self._failing: dict[tuple[GuestName, Verb], ActionId] = {}
         self._reservations: dict[tuple[ServiceName, int], Reservation] = {}
+        self._repetitions: dict[ActionId, Repetition] = {}
         self._attempts: dict[ActionId, int] = {}
         self._subjects: dict[ActionId, GuestName] = {}
         self._owing: set[GuestName] = set()
@@ -181,6 +198,7 @@ class Folding:
                 inflight=dict(self._inflight),
                 failures=dict(self._failures),
                 reservations=dict(self._reservations),
+                repetitions=dict(self._repetitions),
                 attempts=dict(self._attempts),
                 owes_regeneration=frozenset(self._owing),
             )
@@ -213,6 +231,7 @@ class Folding:
                 upid=flying.upid,
                 dispatched=flying.dispatched,
                 ambiguous=True,
+                doubtful_since=record.at,
             )
             return
         del self._inflight[intended.subject]
@@ -229,6 +248,10 @@ class Folding:
                 message=record.message,
             )
         if record.ending is Ending.SUCCEEDED:
+            last = self._repetitions.get(record.action)
+            again = last is not None and record.at - last.at <= LASTING
+            count = last.count + 1 if again and last is not None else 1
+            self._repetitions[record.action] = Repetition(count=count, at=record.at)
             self._succeed(intended)
 
     def _succeed(self, intended: Intended) -> None:
@@ -236,7 +259,9 @@ class Folding:
         reserved = self._reservations.get(place)
         match intended.verb:
             case Verb.CREATE if reserved is not None:
-                self._reservations[place] = replace(reserved, made=True, sealed=True)
+                self._reservations[place] = replace(
+                    reserved, made=True, sealed=intended.witness != OPEN_WITNESS
+                )
             case Verb.CLONE if reserved is not None:
                 self._reservations[place] = replace(reserved, made=True)
             case Verb.CONFIGURE:

@@ -1,16 +1,60 @@
-"""Wait after failures: longer with each one in a row, and never by sleeping."""
+"""Wait after failures and futile repetitions, longer each time, and never by sleeping."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from qlop.model.history import Failure
+from qlop.model.history import Failure, History, Repetition
+from qlop.model.ids import ActionId
 from qlop.model.policy import Policy
+from qlop.model.verdict import Held, Hold
 
 MAX_DOUBLINGS = 16
 """Beyond this the maximum has long been reached; it keeps the arithmetic small."""
 
+FREE_REPEATS = 3
+"""So often something may be undone before qlop begins to wait: people do things twice."""
+
+
+def hold(action: ActionId, history: History, policy: Policy) -> tuple[Held, datetime] | None:
+    """Return why an action must wait and until when, None if nothing ever went wrong."""
+    verb = action.split("/")[1]
+    failure = history.failures.get(action)
+    if failure is not None:
+        times = "once" if failure.count == 1 else f"{failure.count} times in a row"
+        at = retry_at(failure, policy)
+        message = f"{verb} failed {times}, last with: {failure.message}"
+        return _held(message, f"it is tried again at {_text(at)}"), at
+    repetition = history.repetitions.get(action)
+    if repetition is None:
+        return None
+    at = repeat_at(repetition, policy)
+    message = f"{verb} succeeded {repetition.count} times and never lasted: something undoes it"
+    return _held(message, f"find out what; it is done again at {_text(at)}"), at
+
+
+def _held(message: str, remedy: str) -> Held:
+    return Held(reason=Hold.BACKOFF, message=message, remedy=remedy)
+
+
+def _text(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
 
 def retry_at(failure: Failure, policy: Policy) -> datetime:
     """Return the instant from which an action that failed may be tried again."""
-    doublings = min(failure.count - 1, MAX_DOUBLINGS)
-    wait = policy.backoff_first * float(2**doublings)
-    return failure.at + min(wait, policy.backoff_max)
+    return failure.at + _wait(failure.count, policy)
+
+
+def repeat_at(repetition: Repetition, policy: Policy) -> datetime:
+    """Return the instant from which an action that did not last may be done again.
+
+    A guest that switches itself off as soon as it runs, or an option that something keeps
+    resetting, must not keep the cluster busy for ever.
+    """
+    if repetition.count < FREE_REPEATS:
+        return repetition.at
+    return repetition.at + _wait(repetition.count - FREE_REPEATS + 1, policy)
+
+
+def _wait(count: int, policy: Policy) -> timedelta:
+    doublings = min(count - 1, MAX_DOUBLINGS)
+    return min(policy.backoff_first * float(2**doublings), policy.backoff_max)

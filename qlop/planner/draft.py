@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from qlop.model.action import Verb
 from qlop.model.ids import ActionId, GuestName, ServiceName, VmId
 from qlop.model.plan import Plan, PlanInput, PlannedAction
-from qlop.model.verdict import Act, Converged, Held, Hold, SubjectVerdict, Verdict
+from qlop.model.verdict import Act, Converged, Held, SubjectVerdict, Verdict
 from qlop.planner import backoff, ownership
 from qlop.planner.capacity import Capacity
 from qlop.planner.step import Step, Steps, chained
@@ -29,12 +30,17 @@ class Draft:
         self.actions: dict[GuestName, tuple[PlannedAction, ...]] = {}
         self.verdicts: dict[GuestName, SubjectVerdict] = {}
         self.disrupting: set[ActionId] = set()
-        self.vmids: set[VmId] = set()
-        """VMIDs given out by this plan."""
+        flying = source.history.inflight.values()
+        self.flying = {(one.intended.service, one.intended.index): one for one in flying}
+        """What is in flight, by place."""
+        self.vmids = {
+            one.intended.vmid for one in flying if one.intended.verb in {Verb.CREATE, Verb.CLONE}
+        }
+        """VMIDs given out, by this plan or to guests that are being made."""
         self.reserved = _reserved(source)
         self.tasks = {
             task.vmid: task
-            for task in source.observed.tasks
+            for task in sorted(source.observed.tasks, key=lambda one: one.upid)
             if task.vmid is not None and not task.exit_status and task.verb not in CONSOLES
         }
         self._next_vmid: dict[int, int] = {}
@@ -114,26 +120,14 @@ class Draft:
     def _ready(
         self, chain: tuple[PlannedAction, ...]
     ) -> tuple[tuple[PlannedAction, ...], Held | None]:
-        failures = self.source.history.failures
-        if not failures:
+        history, policy = self.source.history, self.source.desired.cluster.policy
+        if not history.failures and not history.repetitions:
             return chain, None
-        policy = self.source.desired.cluster.policy
         for position, planned in enumerate(chain):
-            failure = failures.get(planned.id)
-            if failure is None:
-                continue
-            at = backoff.retry_at(failure, policy)
-            if at <= self.source.now:
-                continue
-            self.wake(at)
-            verb = planned.id.split("/")[1]
-            times = "once" if failure.count == 1 else f"{failure.count} times in a row"
-            held = Held(
-                reason=Hold.BACKOFF,
-                message=f"{verb} failed {times}, last with: {failure.message}",
-                remedy=f"it is tried again at {at:%Y-%m-%d %H:%M:%S} UTC",
-            )
-            return chain[:position], held
+            waiting = backoff.hold(planned.id, history, policy)
+            if waiting is not None and waiting[1] > self.source.now:
+                self.wake(waiting[1])
+                return chain[:position], waiting[0]
         return chain, None
 
     def _note_disruptions(self, steps: list[Step], chain: tuple[PlannedAction, ...]) -> None:

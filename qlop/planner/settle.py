@@ -10,13 +10,16 @@ from datetime import datetime, timedelta
 
 from qlop.model.action import Verb
 from qlop.model.guest import Power
-from qlop.model.history import EXPECTS_DIGEST, Ending, Inflight, Intended
+from qlop.model.history import EXPECTS_DIGEST, EXPECTS_SEAL, Ending, Inflight, Intended
 from qlop.model.ids import Upid
 from qlop.model.observed import Observed, ObservedGuest, ObservedTask
 from qlop.model.reading import Known
 
 SETTLE = timedelta(seconds=60)
 """How long after it was sent a request may still take effect.
+
+It is counted from when the answer was known to be lost: between intending and sending
+there was a look, which a slow node may have drawn out.
 
 pveproxy gives up on another node after 30 s (``PVE/APIServer/AnyEvent.pm``), and the
 worker there may wait 10 s each for a configuration lock and for the cluster's lock.
@@ -28,6 +31,7 @@ SKEW = timedelta(seconds=5)
 _WORKERS: dict[Verb, frozenset[str]] = {
     Verb.CREATE: frozenset({"qmcreate", "vzcreate"}),
     Verb.CLONE: frozenset({"qmclone", "vzclone"}),
+    Verb.CONFIGURE: frozenset({"qmconfig"}),
     Verb.RESIZE: frozenset({"resize"}),
     Verb.START: frozenset({"qmstart", "vzstart", "hastart"}),
     Verb.RESUME: frozenset({"qmresume", "vzresume"}),
@@ -66,7 +70,8 @@ def settle(flying: Inflight, observed: Observed, now: datetime) -> Adopt | Settl
     tasks = _tasks_of(intended, observed)
     if len(tasks) == 1:
         return Adopt(upid=tasks[0].upid)
-    if tasks or now - intended.at < SETTLE or observed.taken_at - intended.at < SETTLE:
+    doubtful = flying.doubtful_since or intended.at
+    if tasks or now - doubtful < SETTLE or observed.taken_at - doubtful < SETTLE:
         return None
     if intended.verb in {Verb.CREATE, Verb.CLONE} and guest is not None:
         if guest.lock or not isinstance(guest.config, Known):
@@ -96,6 +101,10 @@ def _is_effect_seen(intended: Intended, guest: ObservedGuest | None) -> bool:
     match intended.verb:
         case Verb.CREATE | Verb.CLONE:
             return not guest.lock and _has_our_mark(intended, guest)
+        case Verb.CONFIGURE if EXPECTS_SEAL in intended.expects:
+            # Another's write changes the digest too, and a seal taken for done is never set.
+            seal = intended.expects[EXPECTS_SEAL]
+            return isinstance(guest.config, Known) and guest.config.value.witness == seal
         case Verb.CONFIGURE | Verb.RESIZE:
             before = intended.expects.get(EXPECTS_DIGEST, "")
             return (
