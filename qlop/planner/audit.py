@@ -11,11 +11,14 @@ from qlop.model.action import (
     CreateGuest,
     DeleteSnapshot,
     DestroyGuest,
+    MigrateGuest,
+    MigrationMode,
+    RebootGuest,
     ShutdownGuest,
 )
 from qlop.model.finding import Finding, Severity
 from qlop.model.guest import Power
-from qlop.model.ids import VmId
+from qlop.model.ids import ServiceName, VmId
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.plan import Plan, PlanInput, PlannedAction
@@ -32,6 +35,7 @@ def audit(source: PlanInput, plan: Plan) -> tuple[Finding, ...]:
         *_check_new_vmids(source, plan),
         *_check_ownership(source, plan),
         *_check_destruction(source, plan),
+        *_check_budgets(source, plan),
         *_check_order(plan),
     )
 
@@ -43,8 +47,9 @@ def _check_evidence(source: PlanInput, plan: Plan) -> Iterator[Finding]:
     if not observed.complete:
         yield _finding("no-evidence", "it acts on an incomplete listing of guests")
     flying = source.history.inflight
+    vmids = {one.intended.vmid for one in flying.values()}
     for planned in plan.actions:
-        if planned.action.subject in flying:
+        if planned.action.subject in flying or planned.action.vmid in vmids:
             yield _finding("in-flight", f"{planned.id} meets an action that has not ended")
 
 
@@ -105,7 +110,7 @@ def _check_destruction(source: PlanInput, plan: Plan) -> Iterator[Finding]:
             action, DestroyGuest | DeleteSnapshot
         ):
             yield _finding("data-loss", f"{planned.id} would lose data")
-        if isinstance(action, DestroyGuest | ShutdownGuest):
+        if isinstance(action, DestroyGuest | ShutdownGuest | RebootGuest):
             struck.add(action.vmid)
         if not isinstance(action, DestroyGuest):
             continue
@@ -120,7 +125,41 @@ def _check_destruction(source: PlanInput, plan: Plan) -> Iterator[Finding]:
             yield _finding("running", f"{planned.id} does not insist that the guest is stopped")
     owned = sum(_is_ours(source, guest) for guest in source.observed.guests.values())
     if len(struck) > max(policy.fuse.guests, int(policy.fuse.share * owned)):
-        yield _finding("fuse", f"it stops or destroys {len(struck)} of {owned} guests")
+        yield _finding("fuse", f"it stops, reboots or destroys {len(struck)} of {owned} guests")
+
+
+def _check_budgets(source: PlanInput, plan: Plan) -> Iterator[Finding]:
+    """Count per service who is not up, and who would be taken down besides."""
+    flying = {one.intended.vmid for one in source.history.inflight.values()}
+    up: dict[tuple[ServiceName, int], VmId] = {}
+    for guest in source.observed.guests.values():
+        config = _config_of(guest)
+        if config is None or config.mark is None or not _is_ours(source, guest):
+            continue
+        if guest.power is Power.RUNNING and guest.vmid not in flying:
+            up[config.mark.service, config.mark.index] = guest.vmid
+    struck = {planned.action.vmid for planned in plan.actions if _takes_down(planned)}
+    for name, service in source.desired.services.items():
+        wanted = [source.desired.guests[guest] for guest in service.guests]
+        places = [(one.service, one.index) for one in wanted if one.power is Power.RUNNING]
+        taken = sum(up.get(place) in struck for place in places)
+        down = sum(place not in up for place in places)
+        if taken and taken + down > service.max_unavailable:
+            yield _finding(
+                "budget",
+                f"it takes down {taken} of {name} while {down} are, of"
+                f" {service.max_unavailable} that may be",
+            )
+
+
+def _takes_down(planned: PlannedAction) -> bool:
+    match planned.action:
+        case ShutdownGuest() | RebootGuest():
+            return True
+        case MigrateGuest(mode=mode):
+            return mode is MigrationMode.RESTART
+        case _:
+            return planned.impact is Impact.DOWNTIME
 
 
 def _check_order(plan: Plan) -> Iterator[Finding]:

@@ -2,8 +2,10 @@
 
 from qlop.model.desired import DesiredGuest
 from qlop.model.ids import NodeName, VmId
+from qlop.model.observed import ObservedGuest
+from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import existence, placement
+from qlop.planner import existence, ownership, placement
 from qlop.planner.draft import Draft
 from qlop.planner.step import place_of
 
@@ -31,7 +33,12 @@ def plan_guest(draft: Draft, want: DesiredGuest) -> None:
         return existence.refusal(birth, node)
 
     chosen = placement.choose(
-        want, draft.source.desired.cluster, draft.source.observed, draft.capacity, refuses
+        want,
+        draft.source.desired.cluster,
+        draft.source.observed,
+        draft.capacity,
+        refuses=refuses,
+        memory_bytes=existence.memory_needed(want),
     )
     draft.vmids.add(vmid)
     draft.decide(want.name, None, place_of(want), existence.plan_creation(birth, chosen))
@@ -56,6 +63,15 @@ def _evidence_hold(draft: Draft, want: DesiredGuest) -> Held | None:
             remedy="if it is a stranger, remove the mark from its notes; if it is the guest,"
             " give it back the witness that the mark names",
         )
+    lost = _unmarked(draft, place)
+    if lost is not None:
+        return Held(
+            reason=Hold.NOT_OURS,
+            message=f"guest {lost.vmid} is the one that qlop made for {want.name}, but the owner"
+            " mark is gone from its notes: a second one would have its addresses",
+            remedy="put the mark back as the last line of its notes, see `qlop history`; or"
+            " destroy it",
+        )
     unread = draft.ownership.unread
     if unread:
         listed = ", ".join(str(guest.vmid) for guest in unread[:5])
@@ -69,12 +85,26 @@ def _evidence_hold(draft: Draft, want: DesiredGuest) -> Held | None:
     return None
 
 
+def _unmarked(draft: Draft, place: ownership.Place) -> ObservedGuest | None:
+    """Return the guest that was made for ``place``, if only its mark was taken away."""
+    reserved = draft.source.history.reservations.get(place)
+    if reserved is None or not reserved.made:
+        return None
+    guest = draft.source.observed.guests.get(reserved.vmid)
+    if guest is None or not isinstance(guest.config, Known):
+        return None
+    is_same = guest.config.value.mark is None and guest.config.value.witness == reserved.witness
+    return guest if is_same else None
+
+
 def _vmid(draft: Draft, want: DesiredGuest) -> VmId | Held:
     if want.vmid is not None:
         taken = draft.source.observed.guests.get(want.vmid)
-        if taken is None:
-            return want.vmid
-        return existence.taken_hold(want, f"{taken.name or 'a guest'} on {taken.node}")
+        if taken is not None:
+            return existence.taken_hold(want, f"{taken.name or 'a guest'} on {taken.node}")
+        if not draft.is_free(want.vmid):
+            return existence.taken_hold(want, "a guest that is being made")
+        return want.vmid
     reserved = draft.source.history.reservations.get(place_of(want))
     low, high = want.vmid_range
     if reserved is not None and low <= reserved.vmid <= high and draft.is_free(reserved.vmid):

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from qlop.model.desired import Desired
+from qlop.model.desired import Desired, DesiredGuest
 from qlop.model.guest import Power
 from qlop.model.ids import NodeName, ServiceName, StorageId
 from qlop.model.node import ObservedStorage
-from qlop.model.observed import Observed
+from qlop.model.observed import Observed, ObservedGuest
 from qlop.planner.ownership import Ownership
 
 THIN_PLUGINS = frozenset(
@@ -35,12 +35,7 @@ class Capacity:
                 continue
             place = places.get(guest.vmid)
             want = wanted.get(place) if place is not None else None
-            memory = guest.memory_bytes
-            if want is not None and want.power is Power.RUNNING:
-                memory = max(memory, want.memory_bytes)
-            elif guest.power is Power.STOPPED:
-                memory = 0
-            self._memory[guest.node] += memory
+            self._memory[guest.node] += promised_bytes(guest, want)
             if place is not None:
                 self._services.setdefault(guest.node, Counter())[place[0]] += 1
 
@@ -49,9 +44,12 @@ class Capacity:
         self._memory[node] += memory_bytes
         self._services.setdefault(node, Counter())[service] += 1
 
-    def release(self, node: NodeName, service: ServiceName, memory_bytes: int) -> None:
-        """Book a guest that will leave ``node``."""
-        self._memory[node] -= memory_bytes
+    def leave(self, node: NodeName, service: ServiceName) -> None:
+        """Note that a guest will leave ``node``.
+
+        Its memory stays booked there: until it has left, which may take an hour or fail,
+        nobody else can have it.
+        """
         self._services.setdefault(node, Counter())[service] -= 1
 
     def take(self, storage: ObservedStorage, size_bytes: int) -> None:
@@ -102,6 +100,13 @@ def _apart(desired: Desired) -> Mapping[ServiceName, frozenset[ServiceName]]:
     for service, other in pairs:
         apart.setdefault(service, set()).add(other)
     return {service: frozenset(others) for service, others in apart.items()}
+
+
+def promised_bytes(guest: ObservedGuest, want: DesiredGuest | None) -> int:
+    """Return the memory that a guest has on its node, or will have once it is as wanted."""
+    if want is not None and want.power is Power.RUNNING:
+        return max(guest.memory_bytes, want.memory_bytes)
+    return 0 if guest.power is Power.STOPPED else guest.memory_bytes
 
 
 def queue_of(storage: ObservedStorage) -> str:

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
-from qlop.model.action import DestroyGuest, ShutdownGuest
+from qlop.model.action import DestroyGuest, RebootGuest, ShutdownGuest
 from qlop.model.guest import Power
 from qlop.model.ids import GuestName, ServiceName
 from qlop.model.verdict import Held, Hold
 from qlop.planner.draft import Draft
+from qlop.planner.step import place_of
 
 
 def keep_budgets(draft: Draft) -> None:
@@ -37,7 +38,7 @@ def keep_budgets(draft: Draft) -> None:
 
 
 def blow_fuse(draft: Draft) -> None:
-    """Hold the whole plan if it would destroy or stop too many guests."""
+    """Hold the whole plan if it would destroy, stop or reboot too many guests."""
     fuse = draft.source.desired.cluster.policy.fuse
     counts: Counter[str] = Counter()
     hit: set[GuestName] = set()
@@ -49,6 +50,9 @@ def blow_fuse(draft: Draft) -> None:
                     hit.add(subject)
                 case ShutdownGuest():
                     counts["shut down"] += 1
+                    hit.add(subject)
+                case RebootGuest():
+                    counts["reboot"] += 1
                     hit.add(subject)
                 case _:
                     pass
@@ -70,12 +74,11 @@ def blow_fuse(draft: Draft) -> None:
 def _down(draft: Draft) -> dict[ServiceName, set[GuestName]]:
     down: dict[ServiceName, set[GuestName]] = {}
     owned = draft.ownership.owned
-    flying = draft.source.history.inflight
     for name, want in draft.source.desired.guests.items():
         if want.power is not Power.RUNNING:
             continue
-        guest = owned.get((want.service, want.index))
-        if guest is None or guest.power is not Power.RUNNING or name in flying:
+        guest = owned.get(place_of(want))
+        if guest is None or guest.power is not Power.RUNNING or place_of(want) in draft.flying:
             down.setdefault(want.service, set()).add(name)
     return down
 

@@ -23,7 +23,7 @@ def plan_orphans(draft: Draft) -> None:
     for place in sorted(set(draft.ownership.owned) - wanted):
         guest = draft.ownership.owned[place]
         name = _name(draft, guest, *place)
-        if unsettled.hold(draft, name):
+        if unsettled.hold(draft, name, place):
             continue
         held = _hold(draft, guest)
         if held is not None:
@@ -83,6 +83,12 @@ def _hold(draft: Draft, guest: ObservedGuest) -> Held | None:
         return Held(
             reason=Hold.LOCKED,
             message=f"no manifest names it any more; it is locked ({guest.lock})",
+        )
+    task = draft.tasks.get(guest.vmid)
+    if task is not None:
+        return Held(
+            reason=Hold.TASK_RUNNING,
+            message=f"no manifest names it any more; {task.user} runs {task.verb} on it",
         )
     if power.is_ha_managed(guest):
         return Held(

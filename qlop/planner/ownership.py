@@ -41,7 +41,7 @@ def index(cluster: ClusterName, observed: Observed, history: History) -> Ownersh
     mismatched: dict[Place, ObservedGuest] = {}
     unread: list[ObservedGuest] = []
     strangers: list[ObservedGuest] = []
-    for guest in observed.guests.values():
+    for guest in sorted(observed.guests.values(), key=lambda one: one.vmid):
         reading = guest.config
         if not isinstance(reading, Known):
             unread.append(guest)
@@ -52,7 +52,7 @@ def index(cluster: ClusterName, observed: Observed, history: History) -> Ownersh
             continue
         place = (mark.service, mark.index)
         if mark.witness != reading.value.witness and not _is_unsealed(mark, history):
-            mismatched[place] = guest
+            mismatched.setdefault(place, guest)
         elif place in owned or place in doubled:
             former = doubled.get(place) or (owned.pop(place).vmid,)
             doubled[place] = tuple(sorted((*former, guest.vmid)))

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from qlop.model.desired import DesiredCluster, DesiredGuest
-from qlop.model.guest import Power
 from qlop.model.ids import NodeName
 from qlop.model.observed import Observed
 from qlop.model.units import GIB
@@ -27,9 +26,11 @@ def choose(
     cluster: DesiredCluster,
     observed: Observed,
     capacity: Capacity,
+    *,
     refuses: Callable[[NodeName], Refusal],
+    memory_bytes: int,
 ) -> Chosen | Held:
-    """Return the best node for ``guest``, or why there is none.
+    """Return the best node for ``guest``, which needs ``memory_bytes``, or why there is none.
 
     ``refuses`` adds what only the caller knows (templates, storages). Of the nodes left
     the one with the fewest replicas of the service comes first, if they are to be
@@ -39,7 +40,7 @@ def choose(
     refusals: dict[NodeName, tuple[Hold, str]] = {}
     candidates: list[NodeName] = []
     for node in sorted(_allowed(guest, cluster)):
-        refusal = _refusal(node, guest, observed, capacity)
+        refusal = _refusal(node, guest, observed, capacity, memory_bytes)
         if refusal is None:
             refusal = refuses(node)
         if refusal is None:
@@ -73,7 +74,11 @@ def _allowed(guest: DesiredGuest, cluster: DesiredCluster) -> Iterable[NodeName]
 
 
 def _refusal(
-    node: NodeName, guest: DesiredGuest, observed: Observed, capacity: Capacity
+    node: NodeName,
+    guest: DesiredGuest,
+    observed: Observed,
+    capacity: Capacity,
+    memory_bytes: int,
 ) -> Refusal:
     seen = observed.nodes.get(node)
     if seen is None:
@@ -87,8 +92,8 @@ def _refusal(
     if clashing := conflicts(guest, node, capacity):
         return Hold.NO_NODE, f"has {', '.join(clashing)}, to be kept apart from"
     free = capacity.memory_free(node)
-    if guest.power is Power.RUNNING and guest.memory_bytes > free:
-        left, needed = max(0, free) / GIB, guest.memory_bytes / GIB
+    if memory_bytes > max(free, 0):
+        left, needed = max(0, free) / GIB, memory_bytes / GIB
         text = f"has {left:.1f}GiB of memory left for guests, {needed:.1f}GiB are needed"
         return Hold.NO_CAPACITY, text
     return None

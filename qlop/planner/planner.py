@@ -2,7 +2,8 @@
 
 1. *World*: without quorum, or with an incomplete listing, nothing may be concluded from
    absence and PVE would refuse to write: every subject is held.
-2. *Unsettled*: a guest with an action in flight is left alone until that has ended.
+2. *Unsettled*: a guest with an action in flight is left alone until that has ended; what
+   it will need is booked before anything else is.
 3. *Existing guests*: first those that are there, so that what they need is booked
    before new guests are placed. Per guest: configuration, relocation, power, snapshots.
 4. *Missing guests*: the largest first, because small ones fit where large ones don't.
@@ -34,10 +35,9 @@ def plan(source: PlanInput) -> Plan:
             draft.conclude(name, owned.vmid if owned is not None else None, blocked)
         return draft.frozen(unmanaged(draft))
     missing = []
-    for name in sorted(source.desired.guests):
-        want = source.desired.guests[name]
-        if unsettled.hold(draft, want.name):
-            continue
+    wanted = [source.desired.guests[name] for name in sorted(source.desired.guests)]
+    settled = [want for want in wanted if not unsettled.hold(draft, want.name, place_of(want))]
+    for want in settled:
         owned = draft.ownership.owned.get(place_of(want))
         if owned is None:
             missing.append(want)

@@ -34,6 +34,7 @@ def _is_same(before: Observed, now: Observed) -> bool:
         and now.gaps == before.gaps
         and _running(now) == _running(before)
         and _nodes(now) == _nodes(before)
+        and _storages(now) == _storages(before)
     )
 
 
@@ -45,4 +46,11 @@ def _nodes(observed: Observed) -> frozenset[tuple[str, bool, bool, int]]:
     return frozenset(
         (node.name, node.online, node.maintenance, node.memory_bytes)
         for node in observed.nodes.values()
+    )
+
+
+def _storages(observed: Observed) -> frozenset[tuple[str, str, bool, bool, frozenset[str]]]:
+    return frozenset(
+        (store.storage, store.node, store.shared, store.active, store.content)
+        for store in observed.storages.values()
     )

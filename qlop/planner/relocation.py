@@ -4,12 +4,12 @@ from qlop.model.action import MigrateGuest, MigrationMode
 from qlop.model.desired import DesiredCluster, DesiredGuest
 from qlop.model.device import is_local_path
 from qlop.model.guest import Disk, GuestKind, Power
-from qlop.model.ids import NodeName
+from qlop.model.ids import NodeName, StorageId
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, Observed, ObservedGuest
 from qlop.model.verdict import Held, Hold
 from qlop.planner import placement
-from qlop.planner.capacity import Capacity, storage_on
+from qlop.planner.capacity import Capacity, promised_bytes, storage_on
 from qlop.planner.power import is_ha_managed
 from qlop.planner.step import Step, Steps, premise_of
 
@@ -32,6 +32,14 @@ def plan_relocation(
     reason = _reason(want, guest, capacity)
     if not reason:
         return Steps()
+    if guest.power is Power.UNKNOWN:
+        return Steps(
+            held=Held(
+                reason=Hold.POWER_UNKNOWN,
+                message=f"{reason}; how it can be moved depends on whether it runs",
+                remedy="wait for its node's statistics",
+            )
+        )
     if is_ha_managed(guest):
         return Steps(
             held=Held(
@@ -56,8 +64,12 @@ def plan_relocation(
     chosen = _choose(want, guest, have, cluster=cluster, observed=observed, capacity=capacity)
     if isinstance(chosen, Held):
         return Steps(held=chosen)
-    capacity.release(guest.node, want.service, guest.memory_bytes)
-    capacity.promise(chosen.node, want.service, guest.memory_bytes)
+    capacity.leave(guest.node, want.service)
+    capacity.promise(chosen.node, want.service, promised_bytes(guest, want))
+    for storage, size in _copied(guest, have, observed).items():
+        there = storage_on(observed, storage, chosen.node)
+        if there is not None:
+            capacity.take(there, size)
     return Steps(
         steps=(_move(want, guest, have, observed=observed, target=chosen.node, reason=reason),)
     )
@@ -87,17 +99,27 @@ def _choose(
             return Hold.NO_NODE, "is where it is now"
         for disk in _volumes(have):
             assert disk.storage is not None
-            here = storage_on(observed, disk.storage, guest.node)
-            there = storage_on(observed, disk.storage, node)
-            if there is None:
+            if storage_on(observed, disk.storage, node) is None:
                 return Hold.NO_STORAGE, f"has no active storage {disk.storage}"
-            if here is not None and not here.shared:
-                needed = disk.size_bytes or 0
-                if needed > capacity.storage_free(there):
-                    return Hold.NO_CAPACITY, f"has no room for {disk.slot} on {disk.storage}"
+        for storage, size in sorted(_copied(guest, have, observed).items()):
+            there = storage_on(observed, storage, node)
+            if there is not None and size > max(0, capacity.storage_free(there)):
+                return Hold.NO_CAPACITY, f"has no room for its disks on {storage}"
         return None
 
-    return placement.choose(want, cluster, observed, capacity, refuses)
+    needed = promised_bytes(guest, want)
+    return placement.choose(
+        want, cluster, observed, capacity, refuses=refuses, memory_bytes=needed
+    )
+
+
+def _copied(guest: ObservedGuest, have: GuestConfig, observed: Observed) -> dict[StorageId, int]:
+    """Return the bytes that a move copies, by storage: those of local disks."""
+    sizes: dict[StorageId, int] = {}
+    for disk in _volumes(have):
+        if disk.storage is not None and _is_local(disk, guest.node, observed):
+            sizes[disk.storage] = sizes.get(disk.storage, 0) + (disk.size_bytes or 0)
+    return sizes
 
 
 def _move(

@@ -1,14 +1,22 @@
 """Leave a guest alone while an action on it has not ended."""
 
+from qlop.model.action import Verb
+from qlop.model.guest import Power
 from qlop.model.history import Inflight
 from qlop.model.ids import GuestName
 from qlop.model.verdict import Held, Hold
+from qlop.planner.capacity import promised_bytes
 from qlop.planner.draft import Draft
+from qlop.planner.ownership import Place
 
 
-def hold(draft: Draft, subject: GuestName) -> bool:
-    """Return whether ``subject`` has an action in flight, and note the hold if so."""
-    flying = draft.source.history.inflight.get(subject)
+def hold(draft: Draft, subject: GuestName, place: Place) -> bool:
+    """Return whether a guest has an action in flight, and note the hold if so.
+
+    It is asked for by its place as well: a guest is called otherwise once its service
+    has replicas, or once no manifest names it.
+    """
+    flying = draft.source.history.inflight.get(subject) or draft.flying.get(place)
     if flying is None:
         return False
     draft.conclude(subject, flying.intended.vmid, _held(flying))
@@ -32,8 +40,15 @@ def _held(flying: Inflight) -> Held:
 
 
 def _book(draft: Draft, subject: GuestName, flying: Inflight) -> None:
-    """Book the place of a guest that is being made and can't be seen as ours yet."""
+    """Book the node that a guest is being made on, or is moving to, until it is seen there."""
     want = draft.source.desired.guests.get(subject)
-    if want is None or (want.service, want.index) in draft.ownership.owned:
+    if want is None:
         return
-    draft.capacity.promise(flying.intended.target, want.service, want.memory_bytes)
+    intended = flying.intended
+    guest = draft.ownership.owned.get((want.service, want.index))
+    if guest is None:
+        memory = want.memory_bytes if want.power is Power.RUNNING else 0
+        draft.capacity.promise(intended.target, want.service, memory)
+    elif intended.verb is Verb.MIGRATE and guest.node != intended.target:
+        memory = promised_bytes(guest, want)
+        draft.capacity.promise(intended.target, want.service, memory)
