@@ -7,7 +7,7 @@ be taken of the first event already.
 
 import platform
 from collections import Counter as Counts
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
@@ -185,13 +185,10 @@ class Metrics:
         self._calls.labels(method=method, route=route, status=text).inc()
         self._call_seconds.labels(method=method).observe(seconds)
 
-    def endpoint_answered(self, endpoint: str) -> None:
-        """Note that an endpoint of the API works."""
-        self._endpoint_up.labels(endpoint=endpoint).set(1)
-
-    def endpoint_failed(self, endpoint: str) -> None:
-        """Note that an endpoint of the API gave no answer."""
-        self._endpoint_up.labels(endpoint=endpoint).set(0)
+    def endpoints_checked(self, healthy: Mapping[str, bool]) -> None:
+        """Note which endpoints of the API (``host:port``) work."""
+        for endpoint, works in healthy.items():
+            self._endpoint_up.labels(endpoint=endpoint).set(works)
 
     def publish(self, status: Status, *, queued: int, journal_trouble: str = "") -> None:
         """Show how things stand at the end of a cycle.

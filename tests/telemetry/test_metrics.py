@@ -156,9 +156,9 @@ def test_what_happens_is_counted() -> None:
 def test_endpoints_are_up_until_they_fail() -> None:
     metrics = Metrics(version="0.1.0", endpoints=["pve1:8006", "pve2:8006"])
 
-    metrics.endpoint_failed("pve1:8006")
+    metrics.endpoints_checked({"pve1:8006": False})
     failed = values(metrics)
-    metrics.endpoint_answered("pve1:8006")
+    metrics.endpoints_checked({"pve1:8006": True})
 
     name = 'qlop_api_endpoint_up{endpoint="pve1:8006"}'
     assert (failed[name], values(metrics)[name]) == (0, 1)
