@@ -24,13 +24,13 @@ def check_names(entries: Iterable[Entry]) -> Iterator[Finding]:
             first[key] = entry.origin
 
 
-def check_one_cluster(clusters: Sequence[Entry]) -> Iterator[Finding]:
-    """Yield a finding unless there is exactly one Cluster."""
+def check_one_cluster(clusters: Sequence[Entry], *, needed: bool) -> Iterator[Finding]:
+    """Yield a finding for each Cluster but the first, and, if ``needed``, for none at all."""
     for entry in clusters[1:]:
         message = f"there is a Cluster already, at {clusters[0].origin}"
         hint = "one directory of manifests is about one cluster"
         yield error(entry.document, ("kind",), "second-cluster", message, hint)
-    if not clusters:
+    if needed and not clusters:
         yield Finding(
             severity=Severity.ERROR,
             code="no-cluster",

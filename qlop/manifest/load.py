@@ -66,7 +66,8 @@ def load(tree: SourceTree, before: Loaded | None = None) -> Loaded:
     findings = [*tree.findings, *(found for file in files.values() for found in file.findings)]
     findings.extend(crosscheck.check_names(entries))
     clusters = [entry for entry in entries if entry.kind == "Cluster"]
-    findings.extend(crosscheck.check_one_cluster(clusters))
+    was_read = all(finding.severity is not Severity.ERROR for finding in tree.findings)
+    findings.extend(crosscheck.check_one_cluster(clusters, needed=was_read))
     cluster = clusters[0] if clusters and clusters[0].valid else None
     spec = _cluster_spec(cluster)
     if cluster is not None and spec is not None:

@@ -6,7 +6,7 @@ everything is merged. The descriptions are the manifest reference.
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from qlop.manifest import facts, fields
 from qlop.manifest.part import Part
@@ -34,6 +34,8 @@ class Clone(Part):
 class Source(Part):
     """Where a new guest comes from: exactly one of these. It is never applied again."""
 
+    model_config = ConfigDict(json_schema_extra={"maxProperties": 1})
+
     clone: Clone | None = Field(None, description="A template, cloned.")
     image: fields.Volume | None = Field(
         None,
@@ -58,7 +60,7 @@ class Source(Part):
 class Cpu(Part):
     """The processor."""
 
-    sockets: int | None = Field(None, ge=1, le=4, description="VM: processor sockets.")
+    sockets: int | None = Field(None, ge=1, description="VM: processor sockets.")
     cores: int | None = Field(
         None,
         ge=1,

@@ -120,7 +120,7 @@ class TreeBuilder:
                 self._path.append(key)
                 self._complain(
                     "duplicate-key",
-                    f"the key {key} is here a second time; the first is on line {seen[key]}",
+                    f"the key {key} is here a second time; the first is on line {spot_of(seen[key]).line}",
                     "keep one of the two",
                     self.at(event),
                 )
@@ -133,7 +133,7 @@ class TreeBuilder:
                 del self.marks[start:]
             else:
                 found[key] = value
-                seen[key] = spot_of(self.at(event)).line
+                seen[key] = self.at(event)
         return found
 
     def _key(self, event: events.Event) -> str | None:
