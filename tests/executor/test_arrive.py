@@ -5,7 +5,7 @@ import pytest
 from qlop.model.action import Verb
 from qlop.model.history import Ending
 from qlop.model.ids import NodeName
-from qlop.ports import ErrorKind, PortError, PveCall
+from qlop.ports import ErrorKind, Json, PortError, PveCall
 from tests.executor.house import SUCCEEDED, House, said
 from tests.executor.planned import AT_ONCE, cluster_for, planned
 from tests.executor.toy import ToyCluster, now_s
@@ -146,3 +146,58 @@ async def test_a_node_that_does_not_answer_is_waited_for_but_not_forever() -> No
 
     message = "the task ended well, but it could not be looked at: no answer"
     assert said(end) == (Ending.FAILED, "transient", message)
+
+
+UNREADABLE = [
+    (Verb.START, "/current", "guest status not understood"),
+    (Verb.SNAPSHOT, "/snapshot", "snapshots not understood"),
+    (Verb.DESTROY, "/resources", "the listing was not understood"),
+    (Verb.RESIZE, "/config", "configuration not understood"),
+]
+
+
+@pytest.mark.parametrize(("verb", "route", "complaint"), UNREADABLE)
+async def test_an_answer_that_is_not_understood_shows_no_arrival(
+    verb: Verb, route: str, complaint: str
+) -> None:
+    cluster = cluster_for(verb)
+
+    class Garbled:
+        async def call(self, call: PveCall) -> Json:
+            answer = await cluster.call(call)
+            garbled = cluster.tasks and not call.is_mutation and call.route.endswith(route)
+            return ["?"] if garbled else answer
+
+    end = await House(Garbled()).carry_out(planned(verb))
+
+    assert (end.ending, end.error) == (Ending.FAILED, "transient")
+    assert complaint in end.message
+
+
+async def test_an_uptime_that_is_no_number_shows_no_reboot() -> None:
+    cluster = cluster_for(Verb.REBOOT)
+
+    class Garbled:
+        async def call(self, call: PveCall) -> Json:
+            answer = await cluster.call(call)
+            if isinstance(answer, dict) and "uptime" in answer:
+                return answer | {"uptime": "long"}
+            return answer
+
+    end = await House(Garbled()).carry_out(planned(Verb.REBOOT))
+
+    assert (end.ending, end.error) == (Ending.FAILED, "invalid")
+    assert cluster.mutations == []
+
+
+async def test_a_disk_that_is_gone_has_not_grown() -> None:
+    house = House(cluster := cluster_for(Verb.RESIZE))
+
+    def lost(_call: PveCall) -> None:
+        for guest in cluster.guests.values():
+            guest.config.pop("scsi0", None)
+
+    cluster.after = lost
+    end = await house.carry_out(planned(Verb.RESIZE))
+
+    assert end.message == "the task ended well, but guest 110 has no scsi0 with a size"

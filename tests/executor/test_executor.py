@@ -71,6 +71,9 @@ class FullDisk(MemoryJournal):
         self._full_at = full_at
         self._refusals = refusals
 
+    def fill(self, refusals: int) -> None:
+        self._refusals = refusals
+
     @override
     def append(self, record: JournalRecord) -> None:
         if len(self.records()) >= self._full_at and self._refusals:
@@ -165,6 +168,25 @@ async def test_what_looking_has_shown_is_recorded(ending: Ending) -> None:
     assert (wrong, right, twice) == (False, True, False)
     assert house.steps() == ["intended", "unknown", ending.value]
     assert house.ends[-1].error == ("transient" if ending is Ending.FAILED else "")
+
+
+@pytest.mark.parametrize("adopting", [True, False])
+async def test_what_could_not_be_written_down_is_not_settled(adopting: bool) -> None:  # noqa: FBT001 - a table
+    journal = FullDisk(2, 1)
+    house = House(cluster := cluster_for(Verb.START), journal)
+    cluster.after = refusing(ErrorKind.AMBIGUOUS, "connection reset", on=is_mutation)
+
+    async with house.living():
+        house.start(planned(Verb.START))
+        await asyncio.sleep(10)
+        journal.fill(1)
+        upid = Upid(next(iter(cluster.tasks))) if adopting else None
+        id_ = planned(Verb.START).id
+        refused = house.executor.settle(id_, 1, Ending.SUCCEEDED, "seen", upid=upid)
+        settled = house.executor.settle(id_, 1, Ending.SUCCEEDED, "seen", upid=upid)
+
+    assert (refused, settled) == (False, True)
+    assert house.steps()[-1] == "succeeded"
 
 
 async def test_a_task_on_a_dead_node_can_be_settled_while_it_is_awaited() -> None:
