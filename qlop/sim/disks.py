@@ -1,0 +1,246 @@
+"""Grow, move, reassign and rescan the disks of existing guests."""
+
+import re
+
+from qlop.ports import Json
+from qlop.sim import drives, qemu_disks, qemu_options, volumes
+from qlop.sim.call import Call, Handlers, check_lock, find_guest, write
+from qlop.sim.engine import guest_lock
+from qlop.sim.state import Guest, Kind, Task, Worker
+from qlop.sim.wire import ApiError, TaskError, bad_parameters
+
+
+def resize_vm(call: Call) -> Json:
+    """Answer ``PUT …/qemu/{vmid}/resize``: most complaints come from the task."""
+    call.refuse_skiplock()
+    return call.fork("resize", call.vmid, lambda task: _resize_vm(call, task))
+
+
+def _resize_vm(call: Call, task: Task) -> Worker:
+    world = call.world
+    disk, size = call.params["disk"], call.params["size"]
+    yield from world.hold(task, guest_lock(call.vmid))
+    guest = call.guest()
+    if (digest := call.get("digest")) and digest != guest.digest():
+        raise TaskError("checksum mismatch (file change by other user?)")
+    check_lock(guest)
+    if disk not in guest.config:
+        raise TaskError(f"disk '{disk}' does not exist")
+    drive = drives.parse(guest.config[disk])
+    if not re.fullmatch(r"[^:]+:\S+", drive["file"]):
+        raise TaskError(f"unable to parse volume ID '{drive['file']}'")
+    if drives.is_cdrom(guest.config[disk]):
+        raise TaskError("you can't resize a cdrom")
+    volume = volumes.need(world, drive["file"], guest.node)
+    wanted = _wanted(size, volume.size_bytes)
+    if wanted < volume.size_bytes:
+        raise TaskError("shrinking disks is not supported")
+    line = f"update VM {call.vmid}: resize --disk {disk} --size {size}"
+    world.note(call.node, call.who.full, line)
+    yield world.spec.timing.config_s
+    if wanted > volume.size_bytes:
+        _check_space(call, guest, drive["file"], wanted - volume.size_bytes)
+        volumes.resize(world, volume, wanted)
+        if not guest.is_running:
+            task.say(_resized_line(call, volume.storage))
+    drive["size"] = drives.size_text(volume.size_bytes)
+    guest.config[disk] = drives.show(drive)
+    if guest.run is not None:
+        guest.run.devices[disk] = guest.config[disk]
+    write(world, guest)
+
+
+def _wanted(size: str, now: int) -> int:
+    if size.startswith("+"):
+        return now + drives.size_bytes(size[1:])
+    return drives.size_bytes(size)
+
+
+def _check_space(call: Call, guest: Guest, volid: str, more: int) -> None:
+    storage = call.world.storages[volid.partition(":")[0]]
+    is_thick = storage.type == "lvm"
+    if is_thick and volumes.free_bytes(storage, guest.node) < more:
+        raise TaskError(f"error resizing volume '{volid}': insufficient free space")
+
+
+def _resized_line(call: Call, storage: str) -> str:
+    if call.world.storages[storage].has_files:
+        return "Image resized."
+    return "  Logical volume successfully resized."
+
+
+def resize_ct(call: Call) -> Json:
+    """Answer ``PUT …/lxc/{vmid}/resize``: a shrinking is refused at once."""
+    guest = call.guest()
+    disk = call.params["disk"]
+    if (digest := call.get("digest")) and digest != guest.digest():
+        raise ApiError("detected modified configuration - file changed by other user? Try again.")
+    check_lock(guest)
+    if disk not in guest.config:
+        raise ApiError(f"no such disk '{disk}'")
+    mount = drives.parse(guest.config[disk])
+    volume = volumes.need(call.world, mount["file"], guest.node)
+    wanted = _wanted(call.params["size"], volume.size_bytes)
+    if wanted < volume.size_bytes:
+        raise ApiError("unable to shrink disk size")
+    return call.fork("resize", call.vmid, lambda task: _resize_ct(call, task))
+
+
+def _resize_ct(call: Call, task: Task) -> Worker:
+    world, disk = call.world, call.params["disk"]
+    yield from world.hold(task, guest_lock(call.vmid))
+    guest = call.guest()
+    mount = drives.parse(guest.config[disk])
+    volume = volumes.need(world, mount["file"], guest.node)
+    wanted = _wanted(call.params["size"], volume.size_bytes)
+    _check_space(call, guest, mount["file"], wanted - volume.size_bytes)
+    volumes.resize(world, volume, wanted)
+    task.say(_resized_line(call, volume.storage))
+    yield world.spec.timing.config_s * 2
+    mount["size"] = drives.size_text(volume.size_bytes)
+    guest.config[disk] = drives.show(mount)
+    write(world, guest)
+
+
+def move(call: Call) -> Json:
+    """Answer ``POST …/move_disk`` and ``POST …/move_volume``: to a storage or a guest."""
+    world = call.world
+    key = call.text("disk") or call.text("volume")
+    if (other := call.get("target-vmid")) is not None:
+        return _reassign(call, key, int(other))
+    storage = call.get("storage")
+    guest = call.guest()
+    if storage is None and "format" not in call.params:
+        raise bad_parameters({"storage": "either 'storage' or 'target-vmid' has to be given"})
+    check_lock(guest)
+    if (digest := call.get("digest")) and digest != guest.digest():
+        raise ApiError("checksum mismatch (file change by other user?)")
+    if key not in guest.config:
+        raise ApiError(f"disk '{key}' does not exist")
+    if drives.is_cdrom(guest.config[key]):
+        raise ApiError("you can't move a cdrom")
+    old = drives.parse(guest.config[key])["file"]
+    place = volumes.on_node(world, storage or old.partition(":")[0], call.node)
+    volume = volumes.need(world, old, call.node)
+    format_ = call.get("format") or volume.format
+    if place.name == volume.storage and (not place.has_files or format_ == volume.format):
+        raise ApiError("you can't move to the same storage with same format")
+    kind = "qmmove" if guest.kind is Kind.QEMU else "move_volume"
+    return call.fork(kind, call.vmid, lambda task: _move(call, task, key, place.name))
+
+
+def _move(call: Call, task: Task, key: str, storage_name: str) -> Worker:
+    world = call.world
+    yield from world.hold(task, guest_lock(call.vmid))
+    guest = call.guest()
+    check_lock(guest)
+    drive = drives.parse(guest.config[key])
+    source = volumes.need(world, drive["file"], call.node)
+    storage = volumes.on_node(world, storage_name, call.node)
+    task.say(f"create full clone of drive {key} ({source.volid})")
+    copy = volumes.allocate(
+        world,
+        storage=storage,
+        node=call.node,
+        vmid=call.vmid,
+        size=source.size_bytes,
+        format_=call.get("format") or (source.format if storage.has_files else "raw"),
+        content=source.content,
+    )
+    task.say(volumes.format_line(storage, copy))
+    total = f"{source.size_bytes / 1024**3:.1f} GiB"
+    task.say(f"transferred 0.0 B of {total} (0.00%)")
+    try:
+        yield world.spec.timing.copy_s_per_gib * source.used_bytes / 1024**3
+        volumes.fill_copy(world, source, copy)
+    except TaskError as error:
+        volumes.drop(world, copy)
+        raise TaskError(f"storage migration failed: {error}") from error
+    for _ in range(2):
+        task.say(f"transferred {total} of {total} (100.00%)")
+    drive["file"] = copy.volid
+    drive["size"] = drives.size_text(copy.size_bytes)
+    guest.config[key] = drives.show(drive)
+    if guest.run is not None:
+        guest.run.devices[key] = guest.config[key]
+    if call.flag("delete"):
+        volumes.drop(world, source)
+    else:
+        qemu_disks.add_unused(guest, source.volid)
+    write(world, guest)
+
+
+def _reassign(call: Call, key: str, other: int) -> Json:
+    world = call.world
+    guest = call.guest()
+    target = find_guest(world, other, guest.kind, call.node)
+    place = call.text("target-disk") or call.text("target-volume") or key
+    if key not in guest.config:
+        raise ApiError(f"disk '{key}' does not exist")
+    if place in target.config:
+        raise ApiError(f"Target disk key '{place}' is already in use for VM '{other}'")
+    subject = f"{call.vmid}-{key}>{other}-{place}"
+    return call.fork("qmmove", subject, lambda task: _give(call, task, key, target, place))
+
+
+def _give(call: Call, task: Task, key: str, target: Guest, place: str) -> Worker:
+    world = call.world
+    yield from world.hold(task, guest_lock(call.vmid))
+    yield from world.hold(task, guest_lock(target.vmid))
+    guest = call.guest()
+    task.say(f"moving disk '{key}' from VM '{call.vmid}' to '{target.vmid}'")
+    drive = drives.parse(guest.config[key])
+    volume = volumes.need(world, drive["file"], call.node)
+    storage = world.storages[volume.storage]
+    name = volumes.free_name(world, storage, call.node, target.vmid)
+    volid = volumes.volid_for(storage, target.vmid, name, volume.format)
+    volumes.rename(world, volume, volid, target.vmid)
+    task.say(f"removing disk '{key}' from VM '{call.vmid}' config")
+    del guest.config[key]
+    write(world, guest)
+    drive["file"] = volid
+    target.config[place] = drives.show(drive)
+    task.say(f"update VM {target.vmid}: -{place} {target.config[place]}")
+    write(world, target)
+    yield world.spec.timing.config_s
+
+
+def cloudinit(call: Call) -> Json:
+    """Answer ``GET …/cloudinit``: the options the drive holds and what is pending for it."""
+    guest = call.guest()
+    rows: list[Json] = []
+    for key in sorted({*guest.config, *guest.cloudinit}):
+        if key not in qemu_options.CLOUDINIT:
+            continue
+        hide = key == "cipassword"
+        new, old = guest.config.get(key), guest.cloudinit.get(key)
+        shown = qemu_options.HIDDEN if hide else new
+        if old is None:
+            rows.append({"key": key, "value": shown})
+        elif not old:
+            rows.append({"key": key, "pending": shown})
+        elif new is None:
+            rows.append({"key": key, "value": qemu_options.HIDDEN if hide else old, "delete": 1})
+        else:
+            before = qemu_options.HIDDEN if hide else old
+            rows.append({"key": key, "value": before, "pending": shown})
+    return rows
+
+
+def regenerate(call: Call) -> Json:
+    """Answer ``PUT …/cloudinit``: write the drive anew."""
+    call.enter()
+    guest = call.guest()
+    guest.cloudinit = {}
+    write(call.world, guest)
+    return None
+
+
+HANDLERS: Handlers = {
+    "PUT /nodes/{node}/qemu/{vmid}/resize": resize_vm,
+    "PUT /nodes/{node}/lxc/{vmid}/resize": resize_ct,
+    "POST /nodes/{node}/qemu/{vmid}/move_disk": move,
+    "POST /nodes/{node}/lxc/{vmid}/move_volume": move,
+    "GET /nodes/{node}/qemu/{vmid}/cloudinit": cloudinit,
+    "PUT /nodes/{node}/qemu/{vmid}/cloudinit": regenerate,
+}

@@ -1,0 +1,103 @@
+"""Decode requests the way PVE's HTTP server does, quirks included.
+
+After ``PVE/APIServer/AnyEvent.pm``: an unescaped ``=`` cuts a form value, ``;`` separates
+like ``&``, a repeated name makes a list, the query overrides the body.
+"""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote_plus
+
+import orjson
+
+from qlop.ports import Json
+from qlop.sim.wire import ApiError
+
+MAX_BODY_BYTES = 512 * 1024
+
+
+def parameters(
+    method: str, query: str, headers: Mapping[str, str], body: bytes
+) -> dict[str, Json]:
+    """Return a request's parameters.
+
+    Raises:
+        ApiError: 501 or 506 for what the server does not accept, 500 with a Perl text for
+            broken JSON.
+    """
+    params: dict[str, Json] = {}
+    if body and method in {"GET", "DELETE"}:
+        raise _plain(f"Unexpected content for method '{method}'", 501)
+    if body:
+        params.update(_body(headers.get("content-type", ""), body))
+    params.update(urlencoded(query))
+    params.pop("_dc", None)
+    return params
+
+
+def _plain(text: str, status: int) -> ApiError:
+    return ApiError(text, status=status)
+
+
+def _body(content_type: str, body: bytes) -> dict[str, Json]:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in {"", "application/x-www-form-urlencoded"}:
+        return urlencoded(body.decode("utf-8", "replace"))
+    if kind == "application/json":
+        return _json(body)
+    if kind == "multipart/form-data":
+        return _multipart(content_type, body)
+    raise _plain(f"upload 'Content-Type '{content_type}' not implemented", 506)
+
+
+def _json(body: bytes) -> dict[str, Json]:
+    where = "at /usr/share/perl5/PVE/APIServer/AnyEvent.pm line 934."
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _plain(
+            f"malformed JSON string, neither tag, array, object, number, string or atom, at "
+            f'character offset {error.pos} (before "(end of string)") {where}',
+            500,
+        ) from error
+    if not isinstance(value, dict):
+        raise _plain(f"Not a HASH reference {where.replace('934', '978')}", 500)
+    return value
+
+
+def urlencoded(text: str) -> dict[str, Json]:
+    """Return the fields of a form or query, as PVE decodes them."""
+    params: dict[str, Json] = {}
+    for part in re.split("[&;]", text):
+        if not part:
+            continue
+        pieces = part.split("=")
+        name = unquote_plus(pieces[0])
+        value: Json = unquote_plus(pieces[1]) if len(pieces) > 1 else ""
+        known = params.get(name)
+        if isinstance(known, list):
+            known.append(value)
+        elif name in params:
+            params[name] = [known, value]
+        else:
+            params[name] = value
+    return params
+
+
+def _multipart(content_type: str, body: bytes) -> dict[str, Json]:
+    found = re.search(r'boundary="?([^";]+)', content_type)
+    if found is None:
+        raise _plain("upload 'Content-Type '" + content_type + "' not implemented", 506)
+    params: dict[str, Json] = {}
+    for part in body.split(b"--" + found[1].encode()):
+        head, _, content = part.strip(b"\r\n").partition(b"\r\n\r\n")
+        name = re.search(rb'name="([^"]*)"', head)
+        if name is None:
+            continue
+        file = re.search(rb'filename="([^"]*)"', head)
+        if file is not None:
+            params["filename"] = file[1].decode("utf-8", "replace")
+            params["tmpfilename"] = str(len(content))
+        else:
+            params[name[1].decode()] = content.decode("utf-8", "replace")
+    return params

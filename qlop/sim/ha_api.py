@@ -1,0 +1,363 @@
+"""Configure HA resources and rules, and show what the manager believes."""
+
+import datetime
+import hashlib
+
+from qlop.ports import Json
+from qlop.sim import ha, status
+from qlop.sim.call import Call, Handlers
+from qlop.sim.engine import World
+from qlop.sim.ha_state import Service
+from qlop.sim.qemu_config import split_list
+from qlop.sim.state import Kind
+from qlop.sim.wire import ApiError, Row
+
+_INTEGERS = {"max_restart", "max_relocate", "failback"}
+
+
+def _digest(world: World, which: str) -> str:
+    if which == "resources":
+        text = str([(sid, sorted(s.options.items())) for sid, s in world.ha.services.items()])
+    else:
+        text = str(sorted((name, sorted(rule.items())) for name, rule in world.ha.rules.items()))
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _sid(call: Call) -> str:
+    """Return the service's id; a bare VMID gets its guest's type."""
+    given = call.params["sid"]
+    kind, colon, vmid = given.partition(":")
+    if not colon:
+        guest = call.world.guests.get(int(given)) if given.isdigit() else None
+        if guest is None:
+            raise ApiError(f"unable to parse ha resource id '{given}'")
+        return f"{'vm' if guest.kind is Kind.QEMU else 'ct'}:{given}"
+    if kind not in {"vm", "ct"}:
+        raise ApiError(f"unknown section type '{kind}'")
+    del vmid
+    return given
+
+
+def _service(call: Call, prefix: str = "") -> Service:
+    sid = _sid(call)
+    service = call.world.ha.services.get(sid)
+    if service is None:
+        raise ApiError(f"{prefix}no such resource '{sid}'")
+    return service
+
+
+def _row(call: Call, service: Service) -> Row:
+    row: Row = {"sid": service.sid, "type": service.sid.partition(":")[0]}
+    for key, value in service.options.items():
+        row[key] = int(value) if key in _INTEGERS else value
+    row["digest"] = _digest(call.world, "resources")
+    return row
+
+
+def index(call: Call) -> Json:
+    """Answer ``GET /cluster/ha``."""
+    del call
+    return [{"id": name} for name in ("status", "resources", "groups", "rules")]
+
+
+def status_index(call: Call) -> Json:
+    """Answer ``GET /cluster/ha/status``."""
+    del call
+    return [{"name": "current"}, {"name": "manager_status"}]
+
+
+def groups(call: Call) -> Json:
+    """Answer ``GET /cluster/ha/groups``: gone since PVE 9."""
+    del call
+    raise ApiError("cannot index groups: ha groups have been migrated to rules")
+
+
+def resources(call: Call) -> Json:
+    """Answer ``GET /cluster/ha/resources``."""
+    wanted = call.get("type")
+    return [
+        _row(call, service)
+        for service in call.world.ha.services.values()
+        if wanted is None or service.sid.startswith(f"{wanted}:")
+    ]
+
+
+def resource(call: Call) -> Json:
+    """Answer ``GET /cluster/ha/resources/{sid}``."""
+    return _row(call, _service(call))
+
+
+def add(call: Call) -> Json:
+    """Answer ``POST /cluster/ha/resources``."""
+    world = call.world
+    sid = _sid(call)
+    kind, _, vmid = sid.partition(":")
+    guest = world.guests.get(int(vmid))
+    if guest is None:
+        raise ApiError(f"resource '{sid}' does not exist in cluster")
+    if (guest.kind is Kind.QEMU) != (kind == "vm"):
+        name = "a VM" if kind == "vm" else "a container"
+        raise ApiError(f"resource '{sid}' - guest with ID {vmid} is not {name}")
+    if guest.is_template:
+        raise ApiError(f"unable to add template '{sid}' to HA")
+    if "group" in call.params:
+        raise ApiError("cannot create ha resource: ha groups have been migrated to rules")
+    if sid in world.ha.services:
+        raise ApiError(f"resource ID '{sid}' already defined")
+    world.need_quorum("domain-ha")
+    options = {key: value for key, value in call.params.items() if key not in {"sid", "type"}}
+    _rename_enabled(options)
+    if options.get("state") == "started":
+        del options["state"]
+    world.ha.services[sid] = Service(sid=sid, node=guest.node, options=options, since=world.now)
+    world.wrote_file("ha/resources.cfg")
+    world.changed(guest)
+    ha.ensure_ticking(world)
+    return None
+
+
+def _rename_enabled(options: dict[str, str]) -> None:
+    if options.get("state") == "enabled":
+        options["state"] = "started"
+
+
+def update(call: Call) -> Json:
+    """Answer ``PUT /cluster/ha/resources/{sid}``."""
+    world = call.world
+    service = _service(call, "update resources config failed: ")
+    if (digest := call.get("digest")) and digest != _digest(world, "resources"):
+        raise ApiError(
+            "update resources config failed: detected modified configuration - file changed by "
+            "other user? Try again."
+        )
+    world.need_quorum("domain-ha")
+    for name in split_list(call.text("delete")):
+        service.options.pop(name, None)
+    ours = {"sid", "delete", "digest"}
+    given = {key: value for key, value in call.params.items() if key not in ours}
+    _rename_enabled(given)
+    service.options.update(given)
+    if given.get("state") == "disabled" and service.state == "error":
+        service.state, service.restarts = "stopped", 0
+    world.wrote_file("ha/resources.cfg")
+    ha.ensure_ticking(world)
+    return None
+
+
+def remove(call: Call) -> Json:
+    """Answer ``DELETE /cluster/ha/resources/{sid}``."""
+    world = call.world
+    sid = _sid(call)
+    if sid not in world.ha.services:
+        raise ApiError(f"cannot delete service '{sid}', not HA managed!")
+    world.need_quorum("domain-ha")
+    del world.ha.services[sid]
+    world.wrote_file("ha/resources.cfg")
+    guest = world.guests.get(int(sid.partition(":")[2]))
+    if guest is not None:
+        world.changed(guest)
+    return None
+
+
+def move(call: Call) -> Json:
+    """Answer ``POST …/{sid}/migrate`` and ``/relocate``: any target is accepted."""
+    sid = _sid(call)
+    service = call.world.ha.services.get(sid)
+    if service is None:
+        raise ApiError(f"resource '{sid}' is not HA managed")
+    node = call.params["node"]
+    service.target = node
+    ha.ensure_ticking(call.world)
+    return {"sid": sid, "requested-node": node}
+
+
+def rules(call: Call) -> Json:
+    """Answer ``GET /cluster/ha/rules``."""
+    wanted = call.get("type")
+    digest = _digest(call.world, "rules")
+    return [
+        {**rule, "rule": name, "digest": digest}
+        for name, rule in sorted(call.world.ha.rules.items())
+        if wanted is None or rule.get("type") == wanted
+    ]
+
+
+def rule(call: Call) -> Json:
+    """Answer ``GET /cluster/ha/rules/{rule}``."""
+    name = call.params["rule"]
+    if name not in call.world.ha.rules:
+        raise ApiError(f"no such ha rule '{name}'")
+    return {
+        **call.world.ha.rules[name],
+        "rule": name,
+        "digest": _digest(call.world, "rules"),
+    }
+
+
+def add_rule(call: Call) -> Json:
+    """Answer ``POST /cluster/ha/rules``."""
+    world = call.world
+    name = call.params["rule"]
+    world.need_quorum("domain-ha")
+    if name in world.ha.rules:
+        raise ApiError(f"create ha rule failed: rule '{name}' already defined")
+    for sid in split_list(call.text("resources")):
+        if sid not in world.ha.services:
+            raise ApiError(
+                f"create ha rule failed: 400 Rule '{name}' is invalid.\nresources: resource "
+                f"'{sid}' is not managed by HA"
+            )
+    world.ha.rules[name] = {key: value for key, value in call.params.items() if key != "rule"}
+    world.wrote_file("ha/rules.cfg")
+    return None
+
+
+def update_rule(call: Call) -> Json:
+    """Answer ``PUT /cluster/ha/rules/{rule}``."""
+    world = call.world
+    name = call.params["rule"]
+    if name not in world.ha.rules:
+        raise ApiError(f"update ha rule failed: no such ha rule '{name}'")
+    world.need_quorum("domain-ha")
+    stored = world.ha.rules[name]
+    for key in split_list(call.text("delete")):
+        stored.pop(key, None)
+    ours = {"rule", "delete", "digest"}
+    stored.update({key: value for key, value in call.params.items() if key not in ours})
+    world.wrote_file("ha/rules.cfg")
+    return None
+
+
+def remove_rule(call: Call) -> Json:
+    """Answer ``DELETE /cluster/ha/rules/{rule}``."""
+    name = call.params["rule"]
+    call.world.need_quorum("domain-ha")
+    if call.world.ha.rules.pop(name, None) is None:
+        raise ApiError(f"delete ha rule failed: no such ha rule '{name}'")
+    call.world.wrote_file("ha/rules.cfg")
+    return None
+
+
+def _date(at: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(int(at), tz=datetime.UTC):%a %b %e %H:%M:%S %Y}"
+
+
+def current(call: Call) -> Json:
+    """Answer ``GET /cluster/ha/status/current``."""
+    world = call.world
+    quorate = world.is_quorate()
+    rows: list[Json] = [
+        {
+            "id": "quorum",
+            "type": "quorum",
+            "node": call.contacted,
+            "quorate": 1 if quorate else 0,
+            "status": "OK" if quorate else "No quorum on node '" + call.contacted + "'!",
+        }
+    ]
+    if not world.ha.master:
+        return rows
+    master, now = world.ha.master, world.stamp()
+    rows.append(
+        {
+            "id": "master",
+            "type": "master",
+            "node": master,
+            "timestamp": now,
+            "status": f"{master} ({'active' if quorate else 'old timestamp - dead?'}, {_date(now)})",
+        }
+    )
+    for name, node in sorted(world.nodes.items()):
+        mode = "active" if name in world.ha.active_nodes else "idle"
+        if name in world.ha.maintenance:
+            mode = "maintenance mode"
+        at = node.down_at if not node.up else now
+        if not node.up:
+            mode = "old timestamp - dead?"
+        rows.append(
+            {
+                "id": f"lrm:{name}",
+                "type": "lrm",
+                "node": name,
+                "timestamp": int(at),
+                "status": f"{name} ({mode}, {_date(at)})",
+            }
+        )
+    rows += [_service_row(service) for service in world.ha.services.values()]
+    return rows
+
+
+def _service_row(service: Service) -> Row:
+    options = service.options
+    crm = status.ha_state(service.state)
+    row: Row = {
+        "id": f"service:{service.sid}",
+        "type": "service",
+        "sid": service.sid,
+        "node": service.node,
+        "state": service.state,
+        "crm_state": crm,
+        "request_state": service.request,
+        "max_restart": int(options.get("max_restart", "1")),
+        "max_relocate": int(options.get("max_relocate", "1")),
+        "failback": int(options.get("failback", "1")),
+        "status": f"{service.sid} ({service.node}, {service.state})",
+    }
+    if "comment" in options:
+        row["comment"] = options["comment"]
+    return row
+
+
+def manager(call: Call) -> Json:
+    """Answer ``GET /cluster/ha/status/manager_status``."""
+    world = call.world
+    row: Row = {
+        "quorum": {"node": call.contacted, "quorate": "1" if world.is_quorate() else "0"},
+        "manager_status": {"node_status": {}},
+    }
+    if not world.ha.master:
+        return row
+    row["manager_status"] = {
+        "master_node": world.ha.master,
+        "timestamp": world.stamp(),
+        "node_status": {
+            name: "online" if node.up else "unknown" for name, node in world.nodes.items()
+        },
+        "service_status": {
+            service.sid: {"node": service.node, "state": service.state, "uid": service.sid}
+            for service in world.ha.services.values()
+        },
+    }
+    row["lrm_status"] = {
+        name: {
+            "mode": "maintenance" if name in world.ha.maintenance else "active",
+            "state": "active" if name in world.ha.active_nodes else "wait_for_agent_lock",
+            "timestamp": world.stamp(),
+            "results": {},
+        }
+        for name in world.nodes
+    }
+    return row
+
+
+_RESOURCE = "/cluster/ha/resources/{sid}"
+
+HANDLERS: Handlers = {
+    "GET /cluster/ha": index,
+    "GET /cluster/ha/groups": groups,
+    "GET /cluster/ha/status": status_index,
+    "GET /cluster/ha/status/current": current,
+    "GET /cluster/ha/status/manager_status": manager,
+    "GET /cluster/ha/resources": resources,
+    "POST /cluster/ha/resources": add,
+    f"GET {_RESOURCE}": resource,
+    f"PUT {_RESOURCE}": update,
+    f"DELETE {_RESOURCE}": remove,
+    f"POST {_RESOURCE}/migrate": move,
+    f"POST {_RESOURCE}/relocate": move,
+    "GET /cluster/ha/rules": rules,
+    "POST /cluster/ha/rules": add_rule,
+    "GET /cluster/ha/rules/{rule}": rule,
+    "PUT /cluster/ha/rules/{rule}": update_rule,
+    "DELETE /cluster/ha/rules/{rule}": remove_rule,
+}

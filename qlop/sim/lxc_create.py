@@ -1,0 +1,373 @@
+"""Create, clone, template and destroy containers."""
+
+import re
+
+from qlop.ports import Json
+from qlop.sim import (
+    drives,
+    lxc_options,
+    lxc_pending,
+    power,
+    qemu_create,
+    qemu_options,
+    restore,
+    volumes,
+)
+from qlop.sim.access import denied
+from qlop.sim.call import Call, Handlers, check_lock, write
+from qlop.sim.engine import guest_lock
+from qlop.sim.state import Guest, Kind, Storage, Task, Volume, Worker
+from qlop.sim.wire import ApiError, TaskError, bad_parameters
+
+_NOT_CONFIG = set(
+    "vmid node ostemplate bwlimit force ignore-unpack-errors password pool restore ssh-public-keys "
+    "start storage unique ha-managed unprivileged".split()
+)
+
+
+def create(call: Call) -> Json:
+    """Answer ``POST /nodes/{node}/lxc``."""
+    world, vmid = call.world, call.vmid
+    world.need_quorum()
+    pool = call.text("pool")
+    if pool and pool not in world.pools:
+        raise denied(f"pool '{pool}' does not exist")
+    if not call.may(f"/vms/{vmid}", "VM.Allocate") and not (
+        pool and call.may(f"/pool/{pool}", "VM.Allocate")
+    ):
+        raise denied()
+    taken = world.guests.get(vmid)
+    if taken is not None and not (call.flag("restore") and call.flag("force")):
+        name = "VM" if taken.kind is Kind.QEMU else "CT"
+        raise ApiError(f"{name} {vmid} already exists on node '{taken.node}'")
+    if call.flag("restore"):
+        return restore.lxc(call)
+    is_unprivileged = call.text("unprivileged", "1") == "1"
+    given = {key: value for key, value in call.params.items() if key not in _NOT_CONFIG}
+    storage = call.text("storage", "local")
+    for option in [name for name in given if drives.is_mount(name)]:
+        if re.fullmatch(r"\d+(\.\d+)?", given[option]):
+            given[option] = f"{storage}:{given[option]}"
+    mounts = [option for option in given if drives.is_mount(option)]
+    if mounts and "rootfs" not in given:
+        raise ApiError("mount points configured, but 'rootfs' not set - aborting")
+    lxc_options.check_permissions(call, given, given, unprivileged=is_unprivileged, pool=pool)
+    _check_template(call)
+    for option in mounts:
+        _check_mount(call, given[option])
+    if "rootfs" not in given:
+        _check_rootdir(call, storage)
+        given["rootfs"] = f"{storage}:4"
+    return call.fork(
+        "vzcreate",
+        vmid,
+        lambda task: _create(call, task, given, is_unprivileged=is_unprivileged),
+    )
+
+
+def _check_template(call: Call) -> None:
+    template = call.params["ostemplate"]
+    storage = template.partition(":")[0]
+    volumes.config_of(call.world, storage)
+    path = f"/storage/{storage}"
+    if not call.may(path, "Datastore.Audit") and not call.may(path, "Datastore.AllocateSpace"):
+        call.demand(path, "Datastore.AllocateSpace")
+
+
+def _check_mount(call: Call, value: str) -> None:
+    volid = drives.parse(value).get("file", "")
+    if volid.startswith("/"):
+        if not call.who.is_root:
+            raise ApiError("Only root can pass arbitrary filesystem paths.")
+        return
+    _check_rootdir(call, volid.partition(":")[0])
+
+
+def _check_rootdir(call: Call, name: str) -> Storage:
+    storage = volumes.on_node(call.world, name, call.node)
+    if "rootdir" not in storage.content:
+        raise bad_parameters(
+            {"storage": f"storage '{name}' does not support container directories"}
+        )
+    call.demand(f"/storage/{name}", "Datastore.AllocateSpace")
+    return storage
+
+
+def _create(call: Call, task: Task, given: dict[str, str], *, is_unprivileged: bool) -> Worker:
+    world, vmid = call.world, call.vmid
+    yield from world.hold(task, guest_lock(vmid))
+    if vmid in world.guests:
+        raise TaskError(f"unable to create CT {vmid} - CT {vmid} already exists")
+    guest = Guest(vmid=vmid, kind=Kind.LXC, node=call.node, config={"lock": "create"})
+    world.guests[vmid] = guest
+    before = {(volume.volid, volume.node) for volume in volumes.of_guest(world, vmid)}
+    config: dict[str, str] = {}
+    try:
+        write(world, guest)
+        for option in sorted(given):
+            if drives.is_mount(option):
+                config[option] = lxc_pending.create_mount(world, guest, given[option])
+                _say_created(call, task, config[option])
+        yield world.spec.timing.allocate_s
+        template = call.params["ostemplate"]
+        archive = volumes.find(world, template, call.node)
+        if archive is None:
+            task.say(f"volume '{template}' does not exist")
+            raise TaskError(f"volume '{template}' does not exist")
+        yield from _unpack(call, task, guest, config, archive)
+    except (ApiError, TaskError) as error:
+        for volume in list(volumes.of_guest(world, vmid)):
+            if (volume.volid, volume.node) not in before:
+                volumes.drop(world, volume)
+        world.guests.pop(vmid, None)
+        world.vmlist_version += 1
+        raise TaskError(f"unable to create CT {vmid} - {error}") from error
+    guest.config = _finished(call, given, config, is_unprivileged=is_unprivileged)
+    write(world, guest)
+    if pool := call.text("pool"):
+        world.pools[pool].guests.add(vmid)
+        world.access.vm_pool[vmid] = pool
+    if call.flag("start"):
+        world.let_go(task, guest_lock(vmid))
+        power.autostart(world, guest, call.who.full)
+
+
+def _say_created(call: Call, task: Task, value: str) -> None:
+    volume = volumes.find(call.world, drives.parse(value).get("file", ""), call.node)
+    if volume is None or volume.format == "subvol":
+        return
+    task.say(volumes.format_line(call.world.storages[volume.storage], volume))
+    blocks = volume.size_bytes // 4096
+    task.say(f"Creating filesystem with {blocks} 4k blocks and {blocks // 4} inodes")
+    task.say(f"Filesystem UUID: {qemu_options.new_uuid(call.world)}")
+    task.say("Superblock backups stored on blocks: ")
+    marks = [32768 * factor for factor in (1, 3, 5, 7, 9, 25, 27) if 32768 * factor < blocks]
+    task.say("\t" + ", ".join(str(mark) for mark in marks))
+
+
+def _unpack(
+    call: Call, task: Task, guest: Guest, config: dict[str, str], archive: Volume
+) -> Worker:
+    world = call.world
+    file = archive.name.rpartition("/")[2]
+    path = world.storages[archive.storage].options.get("path", "/mnt/pve/" + archive.storage)
+    task.say(f"extracting archive '{path}/template/cache/{file}'")
+    yield world.spec.timing.unpack_s
+    task.say(f"Total bytes read: {archive.size_bytes * 3} (412MiB, 98MiB/s)")
+    task.say("Detected container architecture: amd64")
+    root = volumes.find(world, drives.parse(config["rootfs"])["file"], guest.node)
+    if root is not None:
+        storage = world.storages[root.storage]
+        more = max(0, archive.size_bytes * 3 - root.used_bytes)
+        if volumes.free_bytes(storage, guest.node) < more:
+            raise TaskError(volumes.no_space(storage, root.volid))
+        volumes.take(world, root, more)
+
+
+_SYSTEMS = ("debian", "ubuntu", "alpine", "centos", "fedora", "opensuse", "archlinux", "devuan")
+
+
+def _finished(
+    call: Call, given: dict[str, str], mounts: dict[str, str], *, is_unprivileged: bool
+) -> dict[str, str]:
+    config = {**given, **mounts}
+    for option in list(config):
+        if re.fullmatch(r"net\d+", option):
+            config[option] = lxc_options.print_net(call.world, config[option])
+    template = call.params["ostemplate"].rpartition("/")[2]
+    system = next((name for name in _SYSTEMS if name in template), "unmanaged")
+    config.setdefault("ostype", system)
+    config.setdefault("arch", "amd64")
+    config.setdefault("hostname", f"CT{call.vmid}")
+    config.setdefault("memory", "512")
+    config.setdefault("swap", "512")
+    if is_unprivileged:
+        config["unprivileged"] = "1"
+    if "tags" in config:
+        config["tags"] = qemu_options.unique_tags(config["tags"])
+    return config
+
+
+def destroy(call: Call) -> Json:
+    """Answer ``DELETE /nodes/{node}/lxc/{vmid}``."""
+    guest = call.guest()
+    qemu_create.check_destroyable(call, guest)
+    if guest.is_running and not call.flag("force"):
+        raise ApiError(f"unable to destroy CT {call.vmid} - container is running")
+    return call.fork("vzdestroy", call.vmid, lambda task: _destroy(call, task))
+
+
+def _destroy(call: Call, task: Task) -> Worker:
+    world = call.world
+    yield from world.hold(task, guest_lock(call.vmid))
+    guest = call.guest()
+    check_lock(guest)
+    if guest.is_running:
+        if not call.flag("force"):
+            raise TaskError(f"unable to destroy CT {call.vmid} - container is running")
+        yield world.spec.timing.stop_s
+        power.kill(world, guest)
+    qemu_create.refuse_used_base(call, guest)
+    if call.flag("purge"):
+        qemu_create.purge(call, task, guest)
+    yield world.spec.timing.destroy_s
+    if not world.is_quorate():
+        write(world, guest)
+    qemu_create.remove(call, guest)
+
+
+def make_template(call: Call) -> Json:
+    """Answer ``POST /nodes/{node}/lxc/{vmid}/template``: done when the answer comes."""
+    call.enter()
+    guest = call.guest()
+    check_lock(guest)
+    if guest.snapshots:
+        raise ApiError("unable to create template, because CT contains snapshots")
+    if guest.is_template:
+        raise ApiError("you can't convert a template to a template")
+    if guest.is_running:
+        raise ApiError("you can't convert a CT to template if the CT is running")
+    qemu_create.turn_into_template(call, guest)
+    return None
+
+
+def clone(call: Call) -> Json:
+    """Answer ``POST /nodes/{node}/lxc/{vmid}/clone``."""
+    world = call.world
+    newid = int(call.params["newid"])
+    target = call.text("target")
+    if target in {call.node, "localhost"}:
+        target = ""
+    if target and target not in world.nodes:
+        raise ApiError(f"no such cluster node '{target}'")
+    if not call.may(f"/vms/{newid}", "VM.Allocate"):
+        call.demand(f"/vms/{newid}", "VM.Allocate")
+    world.need_quorum()
+    guest = call.guest()
+    if newid in world.guests:
+        taken = world.guests[newid]
+        name = "VM" if taken.kind is Kind.QEMU else "CT"
+        raise ApiError(f"{name} {newid} already exists on node '{taken.node}'")
+    check_lock(guest)
+    section, full = _clone_source(call, guest)
+    if target and not _is_shared(call, section):
+        raise ApiError(f"can't clone CT to node '{target}' (CT uses local storage)")
+    if (storage := call.get("storage")) is not None:
+        _check_rootdir(call, storage)
+    copy = Guest(vmid=newid, kind=Kind.LXC, node=call.node, config={"lock": "create"})
+    world.guests[newid] = copy
+    write(world, copy)
+    return call.fork(
+        "vzclone",
+        call.vmid,
+        lambda task: _clone(call, task, dict(section), copy, target, full=full),
+    )
+
+
+def _clone_source(call: Call, guest: Guest) -> tuple[dict[str, str], bool]:
+    snapname = call.get("snapname")
+    if snapname is not None and snapname not in guest.snapshots:
+        raise ApiError(f"snapshot '{snapname}' does not exist")
+    section = guest.snapshots[snapname] if snapname else guest.config
+    full = call.flag("full") if "full" in call.params else not guest.is_template
+    if not full and "storage" in call.params:
+        raise ApiError("parameter 'storage' not allowed for linked clones")
+    for key, value in section.items():
+        if not drives.is_mount(key):
+            continue
+        volid = drives.parse(value).get("file", "")
+        volume = volumes.find(call.world, volid, call.node)
+        if full and guest.is_running and not snapname:
+            raise ApiError("Full clone of a running container is only possible from a snapshot")
+        if not full and (volume is None or not volumes.can_link(call.world, volume)):
+            raise ApiError(f"Linked clone feature for '{volid}' is not available")
+        call.demand(
+            f"/storage/{call.text('storage', volid.partition(':')[0])}",
+            "Datastore.AllocateSpace",
+        )
+    return section, full
+
+
+def _is_shared(call: Call, section: dict[str, str]) -> bool:
+    names = [
+        drives.parse(value).get("file", "").partition(":")[0]
+        for key, value in section.items()
+        if drives.is_mount(key)
+    ]
+    return all(call.world.storages[name].shared for name in names if name in call.world.storages)
+
+
+def _clone(
+    call: Call, task: Task, section: dict[str, str], copy: Guest, target: str, *, full: bool
+) -> Worker:
+    world, timing = call.world, call.world.spec.timing
+    made: list[Volume] = []
+    yield from world.hold(task, guest_lock(call.vmid), shared=True)
+    config: dict[str, str] = {}
+    try:
+        for key, value in sorted(section.items()):
+            if key in {"parent", "snaptime", "lock", "template"} or key.startswith("unused"):
+                continue
+            if re.fullmatch(r"net\d+", key):
+                net = drives.parse(value, "name")
+                net["hwaddr"] = qemu_options.new_mac(world)
+                config[key] = lxc_options.print_net(world, drives.show(net, "none"))
+            elif drives.is_mount(key):
+                mount = drives.parse(value)
+                source = volumes.need(world, mount["file"], call.node)
+                volume = _copy(call, task, key, source, copy, full=full)
+                made.append(volume)
+                yield timing.allocate_s
+                if full:
+                    yield timing.copy_s_per_gib * source.used_bytes / 1024**3
+                    volumes.fill_copy(world, source, volume)
+                mount["file"] = volume.volid
+                config[key] = drives.show(mount)
+            else:
+                config[key] = value
+    except (ApiError, TaskError) as error:
+        for volume in made:
+            volumes.drop(world, volume)
+        world.guests.pop(copy.vmid, None)
+        world.vmlist_version += 1
+        raise TaskError(f"clone failed: {error}") from error
+    if hostname := call.get("hostname"):
+        config["hostname"] = hostname
+    if description := call.get("description"):
+        config["description"] = description
+    copy.config = config
+    if target:
+        world.changed(copy)
+        copy.node = target
+    write(world, copy)
+    if pool := call.text("pool"):
+        world.pools[pool].guests.add(copy.vmid)
+        world.access.vm_pool[copy.vmid] = pool
+
+
+def _copy(call: Call, task: Task, key: str, source: Volume, copy: Guest, *, full: bool) -> Volume:
+    world = call.world
+    if not full:
+        task.say(f"create linked clone of mountpoint {key} ({source.volid})")
+        return volumes.link(world, source, call.node, copy.vmid)
+    task.say(f"create full clone of mountpoint {key} ({source.volid})")
+    storage = volumes.on_node(world, call.text("storage", source.storage), call.node)
+    volume = volumes.allocate(
+        world,
+        storage=storage,
+        node=call.node,
+        vmid=copy.vmid,
+        size=source.size_bytes,
+        format_=source.format if storage.has_files else "",
+        content="rootdir",
+    )
+    task.say(volumes.format_line(storage, volume))
+    return volume
+
+
+HANDLERS: Handlers = {
+    "POST /nodes/{node}/lxc": create,
+    "DELETE /nodes/{node}/lxc/{vmid}": destroy,
+    "POST /nodes/{node}/lxc/{vmid}/template": make_template,
+    "POST /nodes/{node}/lxc/{vmid}/clone": clone,
+}

@@ -1,0 +1,54 @@
+"""Save a VM's memory, for snapshots with RAM and for hibernation."""
+
+import datetime
+
+from qlop.sim import drives, qemu_options, volumes
+from qlop.sim.engine import World
+from qlop.sim.state import Guest, Storage, Task, Volume
+
+_STATE_OVERHEAD = 500 * 1024**2
+"""PVE reserves twice the memory and this for a state volume (``PVE/QemuConfig.pm``)."""
+
+
+def state_storage(world: World, guest: Guest) -> str:
+    """Return the storage a memory state goes to: the configured one, or a disk's own."""
+    if "vmstatestorage" in guest.config:
+        return guest.config["vmstatestorage"]
+    local = ""
+    for key in sorted(guest.config):
+        value = guest.config[key]
+        if not drives.is_drive(key) or drives.is_cdrom(value):
+            continue
+        name = drives.parse(value).get("file", "").partition(":")[0]
+        storage = world.storages.get(name)
+        if storage is None:
+            continue
+        if storage.shared:
+            return name
+        local = local or name
+    return local or "local"
+
+
+def save_state(world: World, task: Task, guest: Guest, storage: Storage, name: str) -> Volume:
+    """Allocate and fill a state volume.
+
+    Raises:
+        TaskError: the storage is full.
+    """
+    size = 2 * qemu_options.memory_mib(guest.config) * 1024**2 + _STATE_OVERHEAD
+    volume = volumes.allocate(
+        world,
+        storage=storage,
+        node=guest.node,
+        vmid=guest.vmid,
+        size=size,
+        format_="raw",
+        name=name,
+    )
+    task.say(volumes.format_line(storage, volume))
+    return volume
+
+
+def day(world: World) -> str:
+    """Return the date a hibernation's state volume is named after."""
+    return datetime.datetime.fromtimestamp(world.stamp(), tz=datetime.UTC).date().isoformat()

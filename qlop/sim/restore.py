@@ -1,0 +1,328 @@
+"""Back guests up into archives (``vzdump``), and make guests from archives."""
+
+import datetime
+import re
+
+from qlop.ports import Json
+from qlop.sim import drives, lxc_options, power, qemu_options, status, volumes
+from qlop.sim.call import Call, Handlers, write
+from qlop.sim.conffile import parse
+from qlop.sim.engine import World, guest_lock
+from qlop.sim.state import Guest, Kind, Os, Task, Volume, Worker
+from qlop.sim.wire import ApiError, TaskError, bad_parameters
+
+_EXTENSIONS = {
+    (Kind.QEMU, "zstd"): "vma.zst",
+    (Kind.QEMU, "gzip"): "vma.gz",
+    (Kind.QEMU, "lzo"): "vma.lzo",
+    (Kind.QEMU, "0"): "vma",
+    (Kind.LXC, "zstd"): "tar.zst",
+    (Kind.LXC, "gzip"): "tar.gz",
+    (Kind.LXC, "lzo"): "tar.lzo",
+    (Kind.LXC, "0"): "tar",
+}
+
+_DUMP_LOCK_WAIT_S = 180 * 60
+"""How long a backup waits for another one on the same node (``lockwait``)."""
+
+_RESTORE_LOCK_WAIT_S = 5.0
+
+
+def vzdump(call: Call) -> Json:
+    """Answer ``POST /nodes/{node}/vzdump``."""
+    named = [int(item) for item in re.split(r"[,;\s]+", call.text("vmid")) if item]
+    chosen = sum(bool(item) for item in (named, call.flag("all"), call.get("pool")))
+    if chosen == 0:
+        raise bad_parameters({"vmid": "property is missing"})
+    if named and call.flag("all"):
+        raise bad_parameters({"all": "option conflicts with option 'vmid'"})
+    for vmid in named:
+        call.demand(f"/vms/{vmid}", "VM.Backup")
+    subject = str(named[0]) if len(named) == 1 else ""
+    vmids = named or _all_vmids(call)
+    return call.fork("vzdump", subject, lambda task: _dump_all(call, task, vmids))
+
+
+def _all_vmids(call: Call) -> list[int]:
+    world, pool = call.world, call.get("pool")
+    excluded = {int(item) for item in re.split(r"[,;\s]+", call.text("exclude")) if item}
+    return [
+        vmid
+        for vmid in sorted(world.guests)
+        if vmid not in excluded
+        and world.guests[vmid].node == call.node
+        and (pool is None or world.access.vm_pool.get(vmid) == pool)
+    ]
+
+
+def _dump_all(call: Call, task: Task, vmids: list[int]) -> Worker:
+    world = call.world
+    name = call.text("storage", "local")
+    if name not in world.storages:
+        missing = f"storage '{name}' does not exist"
+        raise TaskError(
+            f"could not activate storage '{name}': {missing} could not get storage information "
+            f"for '{name}': {missing}"
+        )
+    key = f"storage/{call.node}/vzdump"
+    if world.locks.get(key):
+        task.say("INFO: trying to get global lock - waiting...")
+    yield from world.hold(task, key, wait_s=_DUMP_LOCK_WAIT_S)
+    options = {key: value for key, value in call.params.items() if key not in {"node", "vmid"}}
+    words = " ".join(f"--{key} {value}" for key, value in options.items())
+    task.say(f"INFO: starting new backup job: vzdump {' '.join(map(str, vmids))} {words}")
+    failed = 0
+    for vmid in vmids:
+        guest = world.guests.get(vmid)
+        if guest is None or guest.node != call.node:
+            task.say(f"ERROR: Backup of VM {vmid} failed - unable to find VM '{vmid}'")
+            failed += 1
+            continue
+        try:
+            yield from _dump(call, task, guest, name)
+        except (ApiError, TaskError) as error:
+            kind = "VM" if guest.kind is Kind.QEMU else "CT"
+            task.say(f"ERROR: Backup of {kind} {vmid} failed - {error}")
+            failed += 1
+    if failed:
+        raise TaskError("job errors")
+    task.say("INFO: Backup job finished successfully")
+
+
+def _dump(call: Call, task: Task, guest: Guest, storage_name: str) -> Worker:
+    world = call.world
+    kind = "VM" if guest.kind is Kind.QEMU else "CT"
+    began = world.now
+    task.say(f"INFO: Starting Backup of {kind} {guest.vmid} ({guest.kind.value})")
+    at = datetime.datetime.fromtimestamp(world.stamp(), tz=datetime.UTC)
+    task.say(f"INFO: Backup started at {at:%Y-%m-%d %H:%M:%S}")
+    yield from world.hold(task, guest_lock(guest.vmid))
+    if guest.lock is not None:
+        raise TaskError(f"{kind} is locked ({guest.lock})")
+    guest.config["lock"] = "backup"
+    write(world, guest)
+    world.let_go(task, guest_lock(guest.vmid))
+    was_running = guest.is_running
+    try:
+        task.say(f"INFO: status = {'running' if was_running else 'stopped'}")
+        if was_running and call.text("mode", "snapshot") == "stop":
+            yield world.spec.timing.guest_shutdown_s
+            power.kill(world, guest)
+        size = _payload(world, guest)
+        yield world.spec.timing.backup_s_per_gib * size / 1024**3 + 1.0
+        _write_archive(call, guest, storage_name, at, size)
+    finally:
+        if guest.config.get("lock") == "backup":
+            guest.config.pop("lock")
+            world.wrote(guest)
+    if was_running and not guest.is_running:
+        power.launch(world, guest)
+    seconds = int(world.now - began)
+    task.say(
+        f"INFO: Finished Backup of {kind} {guest.vmid} "
+        f"({seconds // 3600:02d}:{seconds % 3600 // 60:02d}:{seconds % 60:02d})"
+    )
+
+
+def _payload(world: World, guest: Guest) -> int:
+    total = 0
+    for key, value in guest.config.items():
+        if not (drives.is_drive(key) or drives.is_mount(key)) or drives.is_cdrom(value):
+            continue
+        drive = drives.parse(value)
+        volume = volumes.find(world, drive.get("file", ""), guest.node)
+        if volume is not None and drive.get("backup") != "0":
+            total += volume.used_bytes
+    return total
+
+
+def _write_archive(
+    call: Call, guest: Guest, storage_name: str, at: datetime.datetime, size: int
+) -> None:
+    world = call.world
+    storage = volumes.on_node(world, storage_name, call.node)
+    extension = _EXTENSIONS[(guest.kind, call.text("compress", "0").replace("1", "lzo"))]
+    name = f"vzdump-{guest.kind.value}-{guest.vmid}-{at:%Y_%m_%d-%H_%M_%S}.{extension}"
+    if volumes.free_bytes(storage, call.node) < size // 2:
+        raise TaskError("vma_queue_write: write error - No space left on device")
+    config = {key: value for key, value in guest.config.items() if key != "lock"}
+    text = Guest(vmid=guest.vmid, kind=guest.kind, node=guest.node, config=config).text()
+    notes = call.text("notes-template")
+    for word, value in (
+        ("guestname", status.name_of(guest)),
+        ("node", call.node),
+        ("vmid", str(guest.vmid)),
+        ("cluster", world.spec.name),
+    ):
+        notes = notes.replace("{{" + word + "}}", value)
+    boot = drives.boot_disk(guest.config) or "rootfs"
+    volid = drives.parse(guest.config.get(boot, "none")).get("file", "")
+    volumes.add(
+        world,
+        Volume(
+            volid=f"{storage_name}:backup/{name}",
+            node=volumes.place(storage, call.node),
+            size_bytes=max(1, size // 2),
+            used_bytes=size // 2,
+            format=extension,
+            content="backup",
+            ctime=int(at.timestamp()),
+            vmid=guest.vmid,
+            os=volumes.has_os(volumes.find(world, volid, guest.node)),
+            notes=notes,
+            protected=call.flag("protected"),
+            config=text,
+        ),
+    )
+
+
+def extract_config(call: Call) -> Json:
+    """Answer ``GET /nodes/{node}/vzdump/extractconfig``."""
+    volume = volumes.need(call.world, call.params["volume"], call.node)
+    return volume.config
+
+
+def qemu(call: Call) -> Json:
+    """Answer ``POST /nodes/{node}/qemu`` with an archive."""
+    return _restore(call, Kind.QEMU, call.params["archive"])
+
+
+def lxc(call: Call) -> Json:
+    """Answer ``POST /nodes/{node}/lxc`` with ``restore=1``."""
+    return _restore(call, Kind.LXC, call.params["ostemplate"])
+
+
+def _restore(call: Call, kind: Kind, archive: str) -> Json:
+    world, vmid = call.world, call.vmid
+    name = "VM" if kind is Kind.QEMU else "CT"
+    taken = world.guests.get(vmid)
+    volume = volumes.need(world, archive, call.node)
+    if taken is not None:
+        if not call.flag("force"):
+            raise ApiError(
+                f"unable to restore {name} {vmid} - {name} {vmid} already exists on node "
+                f"'{taken.node}'"
+            )
+        if taken.is_running:
+            raise ApiError(f"unable to restore {name} {vmid} - vm is running")
+        world.enter(guest_lock(vmid), call.waited_s, wait_s=_RESTORE_LOCK_WAIT_S)
+    task_kind = "qmrestore" if kind is Kind.QEMU else "vzrestore"
+    return call.fork(task_kind, vmid, lambda task: _unpack(call, task, kind, volume))
+
+
+def _unpack(call: Call, task: Task, kind: Kind, archive: Volume) -> Worker:
+    world, vmid = call.world, call.vmid
+    yield from world.hold(task, guest_lock(vmid))
+    old = world.guests.get(vmid)
+    config = parse(archive.config)[0]
+    guest = Guest(vmid=vmid, kind=kind, node=call.node, config={"lock": "create"})
+    world.guests[vmid] = guest
+    write(world, guest)
+    if call.flag("live-restore"):
+        task.say(
+            "error before or during data restore, some or all disks were not completely "
+            f"restored. VM {vmid} state is NOT cleaned up."
+        )
+        guest.config = {}
+        world.wrote(guest)
+        raise TaskError(
+            "live-restore is only compatible with backup images from a Proxmox Backup Server"
+        )
+    if old is not None:
+        for volume in list(volumes.of_guest(world, vmid)):
+            if volume.node in {"", call.node}:
+                volumes.drop(world, volume)
+    for key in sorted(config):
+        if drives.is_cdrom(config[key]) and "cloudinit" not in config[key]:
+            continue
+        if drives.is_drive(key) or drives.is_mount(key):
+            config[key] = _restore_disk(call, task, archive, config[key], kind)
+    yield world.spec.timing.backup_s_per_gib * archive.used_bytes * 2 / 1024**3 + 0.5
+    _finish(call, guest, config, archive)
+
+
+def _restore_disk(call: Call, task: Task, archive: Volume, value: str, kind: Kind) -> str:
+    world = call.world
+    drive = drives.parse(value)
+    name = call.get("storage") or drive["file"].partition(":")[0]
+    storage = volumes.on_node(world, name, call.node)
+    is_cloudinit = "cloudinit" in drive["file"]
+    format_ = "qcow2" if drive["file"].endswith(".qcow2") else "raw"
+    volume = volumes.allocate(
+        world,
+        storage=storage,
+        node=call.node,
+        vmid=call.vmid,
+        size=drives.size_bytes(drive.get("size", "4M")),
+        format_=format_,
+        name="cloudinit" if is_cloudinit else "",
+        content="images" if kind is Kind.QEMU else "rootdir",
+    )
+    task.say(volumes.format_line(storage, volume))
+    if not is_cloudinit:
+        volumes.take(world, volume, archive.used_bytes * 2)
+        volume.os = archive.os if archive.os is not Os.NONE else volume.os
+    drive["file"] = volume.volid
+    return drives.show(drive)
+
+
+def _finish(call: Call, guest: Guest, config: dict[str, str], archive: Volume) -> None:
+    world = call.world
+    del archive
+    ours = set("vmid node archive force unique storage start live-restore bwlimit pool".split())
+    ours |= {"ostemplate", "restore", "password", "ssh-public-keys", "ignore-unpack-errors"}
+    if call.flag("unique"):
+        for key in list(config):
+            if re.fullmatch(r"net\d+", key):
+                config[key] = _new_mac(world, guest.kind, config[key])
+        if guest.kind is Kind.QEMU:
+            config["smbios1"] = f"uuid={qemu_options.new_uuid(world)}"
+    if guest.kind is Kind.QEMU and "vmgenid" in config:
+        config["vmgenid"] = qemu_options.new_uuid(world)
+    config.pop("template", None)
+    config.update({key: value for key, value in call.params.items() if key not in ours})
+    guest.config = config
+    write(world, guest)
+    if pool := call.text("pool"):
+        world.pools[pool].guests.add(guest.vmid)
+        world.access.vm_pool[guest.vmid] = pool
+    if call.flag("start"):
+        power.autostart(world, guest, call.who.full)
+
+
+def _new_mac(world: World, kind: Kind, value: str) -> str:
+    if kind is Kind.QEMU:
+        net = qemu_options.parse_net(value)
+        net["macaddr"] = qemu_options.new_mac(world)
+        return qemu_options.print_net(world, drives.show(net, "model"))
+    parts = [part for part in value.split(",") if not part.startswith("hwaddr=")]
+    return lxc_options.print_net(world, ",".join(parts))
+
+
+def not_backed_up(call: Call) -> Json:
+    """Answer ``GET /cluster/backup-info/not-backed-up``."""
+    world = call.world
+    covered: set[int] = set()
+    for job in world.jobs.values():
+        if job.get("all") == "1":
+            return []
+        covered |= {int(item) for item in job.get("vmid", "").split(",") if item}
+        if pool := job.get("pool"):
+            covered |= world.pools[pool].guests if pool in world.pools else set()
+    rows: list[Json] = []
+    for guest in world.guests.values():
+        if guest.vmid in covered or not call.may(f"/vms/{guest.vmid}", "VM.Audit"):
+            continue
+        row: dict[str, Json] = {"vmid": guest.vmid, "type": guest.kind.value}
+        name = guest.config.get("name" if guest.kind is Kind.QEMU else "hostname")
+        if name is not None:
+            row["name"] = name
+        rows.append(row)
+    return rows
+
+
+HANDLERS: Handlers = {
+    "POST /nodes/{node}/vzdump": vzdump,
+    "GET /nodes/{node}/vzdump/extractconfig": extract_config,
+    "GET /cluster/backup-info/not-backed-up": not_backed_up,
+}

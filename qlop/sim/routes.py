@@ -1,0 +1,68 @@
+"""Put the noun modules' handlers together."""
+
+from qlop.sim import (
+    access_api,
+    agent,
+    cluster_api,
+    disks,
+    ha_api,
+    lxc_config,
+    lxc_create,
+    lxc_power,
+    node_api,
+    pool_api,
+    qemu_clone,
+    qemu_config,
+    qemu_create,
+    qemu_migrate,
+    qemu_power,
+    resources,
+    restore,
+    snapshots,
+    status,
+    storage_api,
+    task_api,
+)
+from qlop.sim.call import Handler
+
+_MODULES = (
+    access_api,
+    agent,
+    cluster_api,
+    disks,
+    ha_api,
+    lxc_config,
+    lxc_create,
+    lxc_power,
+    node_api,
+    pool_api,
+    qemu_clone,
+    qemu_config,
+    qemu_create,
+    qemu_migrate,
+    qemu_power,
+    resources,
+    restore,
+    snapshots,
+    status,
+    storage_api,
+    task_api,
+)
+
+_NAMED = {"/cluster", "/nodes/{node}", "/cluster/config", "/cluster/mapping", "/cluster/jobs"}
+"""Directories that list their children under ``name``; the others use ``subdir``."""
+
+
+def handlers() -> dict[str, Handler]:
+    """Return every handler by its method and path template."""
+    found: dict[str, Handler] = {}
+    for module in _MODULES:
+        doubled = found.keys() & module.HANDLERS.keys()
+        assert not doubled, doubled
+        found.update(module.HANDLERS)
+    return found
+
+
+def index_key(template: str) -> str:
+    """Return the key under which a directory lists its children."""
+    return "name" if template in _NAMED else "subdir"

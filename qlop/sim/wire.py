@@ -1,0 +1,134 @@
+"""Say what crosses between a client and the simulated cluster, and how it can go wrong.
+
+``SimRequest`` and ``SimResponse`` are HTTP after decoding and before encoding: adapters
+(``inprocess``, ``server``) turn them into a port's answer or into bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+from typing_extensions import override
+
+from qlop.ports import Json
+
+Row = dict[str, Json]
+"""One object of an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimRequest:
+    """One call of the API as one node's proxy receives it.
+
+    ``path`` is the percent-decoded path below ``/api2/json``; ``params`` are the decoded
+    query and body; ``node`` is the node whose port was contacted (empty: the first that
+    is up); ``waited_s`` is how long the call has waited for a lock so far.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, Json] = field(default_factory=dict)
+    authorization: str | None = None
+    node: str = ""
+    waited_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimResponse:
+    """What the node answers, and after how many seconds of simulated time.
+
+    ``encoded`` is the JSON text of ``data`` where it is kept encoded (large lists).
+    ``blocked`` means: no answer yet, the call waits for a lock; ask again a little later
+    with ``waited_s`` grown. ``empty`` answers have no body at all (401, 595). ``lost``
+    answers never reach the client although the call was carried out; ``half`` ones are
+    cut in the middle of the body.
+    """
+
+    status: int = 200
+    reason: str = "OK"
+    data: Json = None
+    encoded: bytes | None = None
+    errors: Mapping[str, str] | None = None
+    message: str | None = None
+    extra: Mapping[str, Json] = field(default_factory=dict)
+    delay_s: float = 0.0
+    blocked: bool = False
+    empty: bool = False
+    lost: bool = False
+    half: bool = False
+    proxied: bool = False
+
+    def body(self) -> bytes:
+        """Return the JSON document that the node sends."""
+        if self.empty:
+            return b""
+        head: Row = dict(self.extra)
+        if self.errors is not None:
+            head["errors"] = dict(self.errors)
+        if self.message is not None:
+            head["message"] = self.message
+        if self.encoded is None:
+            head["data"] = self.data
+            return orjson.dumps(head)
+        if not head:
+            return b'{"data":' + self.encoded + b"}"
+        return orjson.dumps(head)[:-1] + b',"data":' + self.encoded + b"}"
+
+    def value(self) -> Json:
+        """Return ``data`` as a client that decodes the body would see it: a fresh copy."""
+        data: Json = orjson.loads(
+            self.encoded if self.encoded is not None else orjson.dumps(self.data)
+        )
+        return data
+
+
+class ApiError(Exception):
+    """The call is answered with an error status.
+
+    ``text`` is what a Perl ``die`` carries: PVE puts its first line into the reason phrase
+    and the whole, with a newline, into ``message``.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        status: int = 500,
+        errors: Mapping[str, str] | None = None,
+        delay_s: float = 0.0,
+        empty: bool = False,
+    ) -> None:
+        super().__init__(text)
+        self.text = text
+        self.status = status
+        self.errors = errors
+        self.delay_s = delay_s
+        self.empty = empty
+
+    @override
+    def __str__(self) -> str:
+        return self.text
+
+    def response(self) -> SimResponse:
+        """Return the answer this error becomes on the wire."""
+        return SimResponse(
+            status=self.status,
+            reason=self.text.split("\n", 1)[0],
+            errors=self.errors,
+            message=None if self.empty else self.text.rstrip("\n") + "\n",
+            delay_s=self.delay_s,
+            empty=self.empty,
+        )
+
+
+def bad_parameters(errors: Mapping[str, str]) -> ApiError:
+    """Return the error of a call whose parameters PVE refuses."""
+    return ApiError("Parameter verification failed.", status=400, errors=errors)
+
+
+class TaskError(Exception):
+    """A worker dies; its text becomes the task's exit status."""
+
+
+class LockWait(Exception):  # noqa: N818 - it is not an error but a call that still waits
+    """The call waits for a lock that somebody else holds."""
