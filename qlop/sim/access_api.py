@@ -27,7 +27,7 @@ _CAPABILITIES = {
 def index(call: Call) -> Json:
     """Answer ``GET /access``."""
     del call
-    names = "users groups roles acl domains openid tfa ticket password".split()
+    names = ["users", "groups", "roles", "acl", "domains", "openid", "tfa", "ticket", "password"]
     return [{"subdir": name} for name in names]
 
 
@@ -66,7 +66,7 @@ def user_read(call: Call) -> Json:
     row: Row = {
         "enable": 1 if user.enable else 0,
         "expire": user.expire,
-        "groups": sorted(user.groups),
+        "groups": list[Json](sorted(user.groups)),
         "tokens": {name: _token_row(token) for name, token in user.tokens.items()},
         **user.settings,
     }

@@ -15,12 +15,33 @@ _SILENT_S = 3.0
 _ANSWER_S = 0.1
 _NOT_RUNNING = "QEMU guest agent is not running"
 
-_COMMANDS = (
-    "exec exec-status file-read file-write fsfreeze-freeze fsfreeze-status fsfreeze-thaw fstrim "
-    "get-fsinfo get-host-name get-memory-block-info get-memory-blocks get-osinfo get-time "
-    "get-timezone get-users get-vcpus info network-get-interfaces ping set-user-password shutdown "
-    "suspend-disk suspend-hybrid suspend-ram"
-).split()
+_COMMANDS = [
+    "exec",
+    "exec-status",
+    "file-read",
+    "file-write",
+    "fsfreeze-freeze",
+    "fsfreeze-status",
+    "fsfreeze-thaw",
+    "fstrim",
+    "get-fsinfo",
+    "get-host-name",
+    "get-memory-block-info",
+    "get-memory-blocks",
+    "get-osinfo",
+    "get-time",
+    "get-timezone",
+    "get-users",
+    "get-vcpus",
+    "info",
+    "network-get-interfaces",
+    "ping",
+    "set-user-password",
+    "shutdown",
+    "suspend-disk",
+    "suspend-hybrid",
+    "suspend-ram",
+]
 
 _WHILE_FROZEN = {"fsfreeze-status", "fsfreeze-thaw", "ping", "info"}
 """What a frozen agent still does."""
@@ -271,10 +292,17 @@ def set_password(call: Call) -> Json:
 
 
 _BASE = "/nodes/{node}/qemu/{vmid}/agent"
-_POSTS = set(
-    "fsfreeze-freeze fsfreeze-status fsfreeze-thaw fstrim ping shutdown suspend-disk "
-    "suspend-hybrid suspend-ram".split()
-)
+_POSTS = {
+    "fsfreeze-freeze",
+    "fsfreeze-status",
+    "fsfreeze-thaw",
+    "fstrim",
+    "ping",
+    "shutdown",
+    "suspend-disk",
+    "suspend-hybrid",
+    "suspend-ram",
+}
 _OWN = {"exec", "exec-status", "file-read", "file-write", "set-user-password"}
 
 HANDLERS: Handlers = {

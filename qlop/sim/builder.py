@@ -1,5 +1,6 @@
 """Build the world at its first instant from a cluster's description."""
 
+import functools
 import random
 
 from qlop.sim import (
@@ -42,12 +43,11 @@ def build(spec: ClusterSpec, *, seed: int, now: float) -> World:
     _add_access(world)
     for guest in spec.guests:
         _add_guest(world, guest)
+    see = functools.partial(status.see, world)
     for index, name in enumerate(world.nodes):
         world.nodes[name].pushed_at = now
         offset = spec.timing.push_s * (index + 1) / (len(world.nodes) + 1)
-        world.schedule(
-            offset, lambda name=name: world.push(name, lambda guest: status.see(world, guest))
-        )
+        world.schedule(offset, functools.partial(world.push, name, see))
     return world
 
 

@@ -73,13 +73,16 @@ class Cluster:
         self.advance(now)
         contacted = request.node or self._first_node()
         found = self._table.find(request.method, request.path)
-        template = found[0].template if found else request.path
+        struck = injection.Struck(
+            method=request.method,
+            template=found[0].template if found else request.path,
+            path=request.path,
+            node=contacted,
+        )
         try:
             self._check_reachable(contacted)
             if request.waited_s == 0:
-                injection.strike_before(
-                    self.world, request.method, template, request.path, contacted
-                )
+                injection.strike_before(self.world, struck)
                 self._check_reachable(contacted)
             response = self._answer(request, contacted, found)
         except ApiError as error:
@@ -88,9 +91,7 @@ class Cluster:
             response = ApiError(str(error)).response()
         except LockWait:
             return SimResponse(blocked=True)
-        return injection.strike_after(
-            self.world, response, request.method, template, request.path, contacted
-        )
+        return injection.strike_after(self.world, response, struck)
 
     def _first_node(self) -> str:
         names = list(self.world.nodes)

@@ -74,8 +74,6 @@ class World:
     rules: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     locks: dict[str, dict[str, bool]] = field(default_factory=dict)
     """Held lock files: by key, the holders with whether each shares it."""
-    reserved: dict[int, str] = field(default_factory=dict)
-    """VMIDs whose creation is under way, by the kind of it."""
     vmlist_version: int = 1
     file_versions: dict[str, int] = field(default_factory=dict)
     forced_quorum: bool | None = None

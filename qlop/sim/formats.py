@@ -166,7 +166,7 @@ def complaint(name: str, value: str, where: str, check_key: CheckKey) -> str:
     keys = property_keys(name)
     if keys is not None:
         return _check_properties(keys, value, where, check_key)
-    if name.endswith(("-list", "-alist")) and name not in {"pve-hotplug-features"}:
+    if name.endswith(("-list", "-alist")) and name != "pve-hotplug-features":
         single = name.removesuffix("-list").removesuffix("-alist")
         for item in re.split(r"[,;\s\0]+", value.strip()):
             if item and (text := _single(single, item)):

@@ -210,7 +210,7 @@ def _other_node(world: World, service: Service, guest: Guest) -> str:
     candidates = sorted(allowed & _online(world) - {guest.node} - world.ha.maintenance)
     if not candidates:
         return ""
-    load = {name: 0 for name in candidates}
+    load = dict.fromkeys(candidates, 0)
     for other in world.ha.services.values():
         if other.node in load:
             load[other.node] += 1

@@ -1,6 +1,6 @@
 """Configure HA resources and rules, and show what the manager believes."""
 
-import datetime
+import datetime as dt
 import hashlib
 
 from qlop.ports import Json
@@ -239,7 +239,7 @@ def remove_rule(call: Call) -> Json:
 
 
 def _date(at: float) -> str:
-    return f"{datetime.datetime.fromtimestamp(int(at), tz=datetime.UTC):%a %b %e %H:%M:%S %Y}"
+    return f"{dt.datetime.fromtimestamp(int(at), tz=dt.UTC):%a %b %e %H:%M:%S %Y}"
 
 
 def current(call: Call) -> Json:

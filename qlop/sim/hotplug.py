@@ -3,6 +3,7 @@
 After ``vmconfig_hotplug_pending`` and ``vmconfig_apply_pending`` of ``qemu-server``.
 """
 
+import functools
 import re
 from collections.abc import Callable
 
@@ -36,12 +37,12 @@ def apply_hot(world: World, guest: Guest, selected: set[str]) -> tuple[dict[str,
     seconds = 0.0
     for option in sorted(guest.deletes):
         if option in selected:
-            seconds += _try(guest, option, errors, lambda name=option: _unset(world, guest, name))
+            seconds += _try(guest, option, errors, functools.partial(_unset, world, guest, option))
             if option not in errors and option not in guest.deletes and guest.run is not None:
                 guest.run.devices.pop(option, None)
     for option in sorted(guest.pending):
         if option in selected:
-            seconds += _try(guest, option, errors, lambda name=option: _set(world, guest, name))
+            seconds += _try(guest, option, errors, functools.partial(_set, world, guest, option))
     return errors, seconds
 
 
@@ -105,7 +106,17 @@ def _set(world: World, guest: Guest, option: str) -> float:
         seconds = _set_drive(world, guest, option, value, hot="disk" in on)
     elif option == "agent":
         _set_agent(guest, value)
-    elif option == "balloon":
+    else:
+        _need_settable(guest, option, value, on)
+    record_cloudinit(guest, option, value)
+    guest.config[option] = guest.pending.pop(option)
+    if guest.run is not None:
+        guest.run.devices[option] = value
+    return seconds
+
+
+def _need_settable(guest: Guest, option: str, value: str, on: set[str]) -> None:
+    if option == "balloon":
         before = guest.config.get("balloon", "1") != "0"
         _need(before == (value != "0"))
     elif option == "vcpus":
@@ -117,13 +128,8 @@ def _set(world: World, guest: Guest, option: str) -> float:
         _need(not re.search(r"cpu|memory", both))
     elif option == "tablet" or option.startswith("usb"):
         _need("usb" in on)
-    elif option not in {"cpuunits", "cpulimit"}:
-        raise _SkipError
-    record_cloudinit(guest, option, value)
-    guest.config[option] = guest.pending.pop(option)
-    if guest.run is not None:
-        guest.run.devices[option] = value
-    return seconds
+    else:
+        _need(option in {"cpuunits", "cpulimit"})
 
 
 def _need(condition: object) -> None:

@@ -1,6 +1,6 @@
 """Let armed faults strike calls, tasks and lists."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from qlop.sim import hardware
 from qlop.sim.engine import LOCK_WAIT_S, World
@@ -21,19 +21,29 @@ _BEFORE = {
 _AFTER = {Effect.PIPE, Effect.SLOW, Effect.HALF, Effect.LOSE}
 
 
-def strike_before(world: World, method: str, template: str, path: str, node: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Struck:
+    """The call that faults may strike."""
+
+    method: str
+    template: str
+    path: str
+    node: str
+
+
+def strike_before(world: World, call: Struck) -> None:
     """Let faults strike that keep a call from being carried out, or change the world first.
 
     Raises:
         ApiError: what the struck call is answered with.
     """
     for fault in world.faults:
-        if fault.effect in _BEFORE and _hits(world, fault, method, template, path, node):
-            _before(world, fault, node)
+        if fault.effect in _BEFORE and _hits(world, fault, call):
+            _before(world, fault, call.node)
 
 
-def _hits(world: World, fault: Fault, method: str, template: str, path: str, node: str) -> bool:
-    if not fault.match.strikes_call(method, template, path, node):
+def _hits(world: World, fault: Fault, call: Struck) -> bool:
+    if not fault.match.strikes_call(call.method, call.template, call.path, call.node):
         return False
     return fault.draws(world.random.random() if fault.share < 1 else 0.0)
 
@@ -67,12 +77,10 @@ def _before(world: World, fault: Fault, node: str) -> None:
             raise AssertionError(fault.effect)
 
 
-def strike_after(
-    world: World, response: SimResponse, method: str, template: str, path: str, node: str
-) -> SimResponse:
+def strike_after(world: World, response: SimResponse, call: Struck) -> SimResponse:
     """Return the answer as it arrives when faults strike after the call was carried out."""
     for fault in world.faults:
-        if fault.effect not in _AFTER or not _hits(world, fault, method, template, path, node):
+        if fault.effect not in _AFTER or not _hits(world, fault, call):
             continue
         match fault.effect:
             case Effect.SLOW:

@@ -19,10 +19,23 @@ from qlop.sim.engine import guest_lock
 from qlop.sim.state import Guest, Kind, Storage, Task, Volume, Worker
 from qlop.sim.wire import ApiError, TaskError, bad_parameters
 
-_NOT_CONFIG = set(
-    "vmid node ostemplate bwlimit force ignore-unpack-errors password pool restore ssh-public-keys "
-    "start storage unique ha-managed unprivileged".split()
-)
+_NOT_CONFIG = {
+    "vmid",
+    "node",
+    "ostemplate",
+    "bwlimit",
+    "force",
+    "ignore-unpack-errors",
+    "password",
+    "pool",
+    "restore",
+    "ssh-public-keys",
+    "start",
+    "storage",
+    "unique",
+    "ha-managed",
+    "unprivileged",
+}
 
 
 def create(call: Call) -> Json:
@@ -58,6 +71,9 @@ def create(call: Call) -> Json:
     if "rootfs" not in given:
         _check_rootdir(call, storage)
         given["rootfs"] = f"{storage}:4"
+    guest = Guest(vmid=vmid, kind=Kind.LXC, node=call.node, config={"lock": "create"})
+    world.guests[vmid] = guest
+    write(world, guest)
     return call.fork(
         "vzcreate",
         vmid,
@@ -96,14 +112,10 @@ def _check_rootdir(call: Call, name: str) -> Storage:
 def _create(call: Call, task: Task, given: dict[str, str], *, is_unprivileged: bool) -> Worker:
     world, vmid = call.world, call.vmid
     yield from world.hold(task, guest_lock(vmid))
-    if vmid in world.guests:
-        raise TaskError(f"unable to create CT {vmid} - CT {vmid} already exists")
-    guest = Guest(vmid=vmid, kind=Kind.LXC, node=call.node, config={"lock": "create"})
-    world.guests[vmid] = guest
+    guest = call.guest()
     before = {(volume.volid, volume.node) for volume in volumes.of_guest(world, vmid)}
     config: dict[str, str] = {}
     try:
-        write(world, guest)
         for option in sorted(given):
             if drives.is_mount(option):
                 config[option] = lxc_pending.create_mount(world, guest, given[option])

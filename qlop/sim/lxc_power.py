@@ -1,6 +1,6 @@
 """Start, stop, shut down, reboot and move containers through the API."""
 
-import datetime
+import datetime as dt
 
 from qlop.ports import Json
 from qlop.sim import drives, ha, power, qemu_migrate, volumes
@@ -158,7 +158,7 @@ def migrate(call: Call) -> Json:
 
 
 def _say(world: World, task: Task, text: str) -> None:
-    at = datetime.datetime.fromtimestamp(world.stamp(), tz=datetime.UTC)
+    at = dt.datetime.fromtimestamp(world.stamp(), tz=dt.UTC)
     task.say(f"{at:%Y-%m-%d %H:%M:%S} {text}")
 
 

@@ -27,38 +27,35 @@ def checked(route: Route, raw: Mapping[str, Json], at: Mapping[str, str]) -> dic
     """
     errors: dict[str, str] = {}
     values: dict[str, Json] = dict(raw)
-    for name, value in at.items():
-        if name in values and _text(values[name]) != value:
-            raise bad_parameters(
-                {name: "duplicate parameter (already defined in URI) with conflicting values!"}
-            )
-        values[name] = value
+    values.update(at)
     params: dict[str, str] = {}
     for name, value in values.items():
         spec = route.spec(name)
-        if spec is None:
-            if not route.open:
-                errors[name] = _UNKNOWN
-            continue
-        if value is None:
-            params[name] = formats.UNDEFINED
-            continue
-        text = _scalar(spec, value)
-        if isinstance(text, _Complaint):
-            errors[name] = text.text
-            continue
-        complaint = check(name, spec, text)
-        if complaint:
-            errors[name] = complaint
-        params[name] = text
-        if spec.requires and spec.requires not in values:
-            errors[spec.requires] = f"missing property required by '{name}'"
+        if spec is not None:
+            params[name] = _checked(name, spec, value, errors)
+            if spec.requires and spec.requires not in values:
+                errors[spec.requires] = f"missing property required by '{name}'"
+        elif not route.open:
+            errors[name] = _UNKNOWN
     for name, spec in route.params.items():
         if not spec.optional and name not in values:
             errors[name] = _MISSING
     if errors:
         raise bad_parameters(errors)
     return params
+
+
+def _checked(name: str, spec: Spec, value: Json, errors: dict[str, str]) -> str:
+    if value is None:
+        return formats.UNDEFINED
+    text = _scalar(spec, value)
+    if isinstance(text, _Complaint):
+        errors[name] = text.text
+        return ""
+    complaint = check(name, spec, text)
+    if complaint:
+        errors[name] = complaint
+    return text
 
 
 class _Complaint:

@@ -113,10 +113,10 @@ def delete(call: Call) -> Json:
     pool = _pool(call, prefix)
     world.need_quorum_prefixed(prefix, "file-user_cfg")
     if pool.guests:
-        vmid = sorted(pool.guests)[0]
+        vmid = min(pool.guests)
         raise ApiError(f"{prefix}pool '{pool.poolid}' is not empty (contains VM {vmid})")
     if pool.storages:
-        name = sorted(pool.storages)[0]
+        name = min(pool.storages)
         raise ApiError(f"{prefix}pool '{pool.poolid}' is not empty (contains storage '{name}')")
     del world.pools[pool.poolid]
     world.wrote_file("user.cfg")

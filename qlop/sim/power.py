@@ -223,9 +223,9 @@ def start_on_boot(world: World, node: str) -> None:
     """Start a node's ``onboot`` guests, as its ``startall`` task does."""
     for vmid in sorted(world.guests):
         guest = world.guests[vmid]
-        if guest.node == node and guest.config.get("onboot") == "1" and not guest.is_running:
-            if world.ha.of(vmid) is None:
-                autostart(world, guest, "root@pam")
+        starts = guest.node == node and guest.config.get("onboot") == "1"
+        if starts and not guest.is_running and world.ha.of(vmid) is None:
+            autostart(world, guest, "root@pam")
 
 
 def reboot_later(world: World, guest: Guest) -> None:

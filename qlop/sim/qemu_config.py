@@ -14,10 +14,18 @@ from qlop.sim.engine import guest_lock
 from qlop.sim.state import Guest, Task, Worker
 from qlop.sim.wire import ApiError, Row, bad_parameters
 
-_NOT_CONFIG = set(
-    "node vmid digest background_delay skip_cloud_init import-working-storage skiplock delete "
-    "revert force".split()
-)
+_NOT_CONFIG = {
+    "node",
+    "vmid",
+    "digest",
+    "background_delay",
+    "skip_cloud_init",
+    "import-working-storage",
+    "skiplock",
+    "delete",
+    "revert",
+    "force",
+}
 
 
 def read(call: Call) -> Json:
@@ -208,7 +216,7 @@ def _apply(call: Call, change: _Change, created: qemu_disks.Created | None = Non
             params[option] = guest.config[option]
         elif option in guest.pending:
             delete.append(option)
-    modified = _to_pending(call, guest, change, delete, params, created)
+    modified = _to_pending(call, guest, change, delete=delete, params=params, created=created)
     cleanup(guest)
     write(world, guest)
     if not guest.pending and not guest.deletes:
@@ -229,6 +237,7 @@ def _to_pending(
     call: Call,
     guest: Guest,
     change: _Change,
+    *,
     delete: list[str],
     params: dict[str, str],
     created: qemu_disks.Created,
@@ -251,11 +260,11 @@ def _to_pending(
         if guest.pending.get(option) == value:
             continue
         _set_one(call, guest, option, value, created)
-        if drives.is_drive(option) and bootorder and drives.is_cdrom(guest.pending[option]):
-            if option not in bootorder:
-                bootorder.append(option)
-                guest.pending["boot"] = f"order={';'.join(bootorder)}"
-                modified.add("boot")
+        is_rom = drives.is_drive(option) and drives.is_cdrom(guest.pending[option])
+        if is_rom and bootorder and option not in bootorder:
+            bootorder.append(option)
+            guest.pending["boot"] = f"order={';'.join(bootorder)}"
+            modified.add("boot")
         guest.deletes.pop(option, None)
     _check_boot_order(guest, params, delete)
     return modified

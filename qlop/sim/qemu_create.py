@@ -5,15 +5,26 @@ from qlop.sim import drives, power, qemu_disks, qemu_options, restore, volumes
 from qlop.sim.access import denied
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import World, guest_lock
+from qlop.sim.formats import UNDEFINED
 from qlop.sim.state import Guest, Kind, Task, Worker
 from qlop.sim.wire import ApiError, TaskError, bad_parameters
 
 QEMU_VERSION = "10.0.13"
 
-_NOT_CONFIG = set(
-    "vmid node archive bwlimit force import-working-storage live-restore pool start storage "
-    "unique ha-managed".split()
-)
+_NOT_CONFIG = {
+    "vmid",
+    "node",
+    "archive",
+    "bwlimit",
+    "force",
+    "import-working-storage",
+    "live-restore",
+    "pool",
+    "start",
+    "storage",
+    "unique",
+    "ha-managed",
+}
 
 
 def create(call: Call) -> Json:
@@ -40,11 +51,12 @@ def create(call: Call) -> Json:
         qemu_options.check_device_permission(call, option, value)
     qemu_options.check_permissions(call, vmid, config, pool)
     refuse_taken(call, vmid)
-    for key in config:
-        if key.startswith("net") and key[3:].isdigit():
-            config[key] = qemu_options.print_net(world, config[key])
+    for key in drives.numbered(config, "net"):
+        config[key] = qemu_options.print_net(world, config[key])
     _check_balloon(config)
-    world.reserved[vmid] = "create"
+    guest = Guest(vmid=vmid, kind=Kind.QEMU, node=call.node, config={"lock": "create"})
+    world.guests[vmid] = guest
+    write(world, guest)
     return call.fork("qmcreate", vmid, lambda task: _create(call, task, config))
 
 
@@ -69,14 +81,9 @@ def _create(call: Call, task: Task, config: dict[str, str]) -> Worker:
     yield from world.hold(task, guest_lock(vmid))
     created = qemu_disks.Created()
     try:
-        refuse_taken(call, vmid)
-        guest = Guest(vmid=vmid, kind=Kind.QEMU, node=call.node, config={"lock": "create"})
-        world.guests[vmid] = guest
-        write(world, guest)
+        _own(call)
         yield world.spec.timing.create_s
-        if "\x01" in config.values():
-            name = next(key for key, value in config.items() if value == "\x01")
-            raise TaskError(f"unable to parse value of '{name}' - got undefined value")
+        _refuse_undefined(config)
         qemu_disks.create(world, call.node, vmid, config, created)
         for line in created.lines:
             task.say(line)
@@ -87,9 +94,8 @@ def _create(call: Call, task: Task, config: dict[str, str]) -> Worker:
         if made is not None and made.lock == "create":
             del world.guests[vmid]
             world.vmlist_version += 1
-        text = str(error)
-        prefix = f"unable to create VM {vmid} - "
-        raise TaskError(text if text.startswith(prefix) else prefix + text) from error
+        raise TaskError(f"unable to create VM {vmid} - {error}") from error
+    guest = _own(call)
     guest.config = finished_config(call, config, created)
     write(world, guest)
     if pool := call.text("pool"):
@@ -99,6 +105,19 @@ def _create(call: Call, task: Task, config: dict[str, str]) -> Worker:
         task.say("Execute autostart")
         world.let_go(task, guest_lock(vmid))
         power.autostart(world, guest, call.who.full)
+
+
+def _own(call: Call) -> Guest:
+    guest = call.guest()
+    if guest.lock != "create":
+        raise TaskError("Lost 'create' config lock, aborting.")
+    return guest
+
+
+def _refuse_undefined(config: dict[str, str]) -> None:
+    for name, value in config.items():
+        if value == UNDEFINED:
+            raise TaskError(f"unable to parse value of '{name}' - got undefined value")
 
 
 def finished_config(

@@ -83,21 +83,31 @@ def create(
     """
     for option in sorted(params):
         if drives.is_drive(option):
-            _create_one(world, node, vmid, option, params[option], created)
+            place = _Place(world=world, node=node, vmid=vmid, option=option)
+            _create_one(place, params[option], created)
 
 
-def _create_one(
-    world: World, node: str, vmid: int, option: str, value: str, created: Created
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a drive is created, and what it will be called."""
+
+    world: World
+    node: str
+    vmid: int
+    option: str
+
+
+def _create_one(place: _Place, value: str, created: Created) -> None:
+    world, node, option = place.world, place.node, place.option
     drive = drives.parse(value)
     file = drive["file"]
     requested = drives.new_disk(file)
     if file in {"none", "cdrom"}:
         created.values[option] = drives.show(drive)
     elif file.endswith(":cloudinit"):
-        _create_cloudinit(world, node, vmid, option, drive, created)
+        _create_cloudinit(place, drive, created)
     elif requested is not None:
-        _create_new(world, node, vmid, option, drive, created)
+        _create_new(place, drive, created)
     else:
         volume = volumes.find(world, file, node)
         volumes.on_node(world, file.partition(":")[0], node)
@@ -108,9 +118,8 @@ def _create_one(
         created.values[option] = drives.show(drive)
 
 
-def _create_cloudinit(
-    world: World, node: str, vmid: int, option: str, drive: dict[str, str], created: Created
-) -> None:
+def _create_cloudinit(place: _Place, drive: dict[str, str], created: Created) -> None:
+    world, node, vmid, option = place.world, place.node, place.vmid, place.option
     name = drive["file"].partition(":")[0]
     storage = volumes.on_node(world, name, node)
     format_ = drive.pop("format", "qcow2" if storage.has_files else "raw")
@@ -135,9 +144,8 @@ def _create_cloudinit(
     created.lines.append(f"{option}: successfully created disk '{created.values[option]}'")
 
 
-def _create_new(
-    world: World, node: str, vmid: int, option: str, drive: dict[str, str], created: Created
-) -> None:
+def _create_new(place: _Place, drive: dict[str, str], created: Created) -> None:
+    world, node, vmid, option = place.world, place.node, place.vmid, place.option
     requested = drives.new_disk(drive["file"])
     assert requested is not None
     name, gib = requested

@@ -1,6 +1,6 @@
 """Move VMs to another node: offline or live, with local disks or on shared storage."""
 
-import datetime
+import datetime as dt
 
 from qlop.ports import Json
 from qlop.sim import drives, ha, qemu_options, volumes
@@ -91,7 +91,7 @@ def local_disks(world: World, guest: Guest) -> list[tuple[str, Volume]]:
     return [
         (key, volume)
         for key, volume in attached(world, guest)
-        if volume.node and volume.content not in {"iso"}
+        if volume.node and volume.content != "iso"
     ]
 
 
@@ -126,7 +126,7 @@ class _Log:
         self.world, self.task, self.began = world, task, world.now
 
     def say(self, text: str) -> None:
-        at = datetime.datetime.fromtimestamp(self.world.stamp(), tz=datetime.UTC)
+        at = dt.datetime.fromtimestamp(self.world.stamp(), tz=dt.UTC)
         self.task.say(f"{at:%Y-%m-%d %H:%M:%S} {text}")
 
     def duration(self) -> str:
@@ -163,7 +163,7 @@ def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
             raise TaskError(f"can't connect to node '{target}' - Connection refused")
         _scan(world, guest, call, log)
         yield 1.0
-        yield from _copy_disks(world, task, guest, call, log, moves)
+        yield from _copy_disks(world, task, guest, call, log=log, moves=moves)
         if run is not None:
             yield from _copy_memory(world, guest, run, target, log)
         else:
@@ -234,6 +234,7 @@ def _copy_disks(
     task: Task,
     guest: Guest,
     call: Call,
+    *,
     log: _Log,
     moves: list[tuple[str, Volume, Volume]],
 ) -> Worker:

@@ -14,17 +14,50 @@ from qlop.sim.wire import ApiError, Row
 
 _CPU = {"cores", "cpu", "cpulimit", "cpuunits", "numa", "smp", "sockets", "vcpus"}
 _MEMORY = {"memory", "balloon", "shares", "allow-ksm"}
-_HARDWARE = set(
-    "acpi hotplug kvm machine runningmachine scsihw smbios1 tablet vga watchdog audio0 rng0".split()
-)
-_GENERAL = set(
-    "agent autostart bios description keyboard localtime migrate_downtime migrate_speed name "
-    "onboot ostype protection reboot startdate startup tdf template".split()
-)
+_HARDWARE = {
+    "acpi",
+    "hotplug",
+    "kvm",
+    "machine",
+    "runningmachine",
+    "scsihw",
+    "smbios1",
+    "tablet",
+    "vga",
+    "watchdog",
+    "audio0",
+    "rng0",
+}
+_GENERAL = {
+    "agent",
+    "autostart",
+    "bios",
+    "description",
+    "keyboard",
+    "localtime",
+    "migrate_downtime",
+    "migrate_speed",
+    "name",
+    "onboot",
+    "ostype",
+    "protection",
+    "reboot",
+    "startdate",
+    "startup",
+    "tdf",
+    "template",
+}
 _DISK = {"boot", "bootdisk", "vmstatestorage"}
-CLOUDINIT = set(
-    "cicustom cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys".split()
-)
+CLOUDINIT = {
+    "cicustom",
+    "cipassword",
+    "citype",
+    "ciuser",
+    "ciupgrade",
+    "nameserver",
+    "searchdomain",
+    "sshkeys",
+}
 _UNCHECKED = re.compile(r"(?:unused|serial|usb|hostpci|virtiofs)\d+")
 
 FAST = {

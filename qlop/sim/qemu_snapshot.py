@@ -1,6 +1,6 @@
 """Save a VM's memory, for snapshots with RAM and for hibernation."""
 
-import datetime
+import datetime as dt
 
 from qlop.sim import drives, qemu_options, volumes
 from qlop.sim.engine import World
@@ -51,4 +51,4 @@ def save_state(world: World, task: Task, guest: Guest, storage: Storage, name: s
 
 def day(world: World) -> str:
     """Return the date a hibernation's state volume is named after."""
-    return datetime.datetime.fromtimestamp(world.stamp(), tz=datetime.UTC).date().isoformat()
+    return dt.datetime.fromtimestamp(world.stamp(), tz=dt.UTC).date().isoformat()

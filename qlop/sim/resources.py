@@ -163,7 +163,7 @@ def node_load(world: World, name: str) -> tuple[float, int]:
             if guest.node == name and guest.run is not None:
                 cpu, share = status.load_of(guest, node.pushed_at)
                 cores += cpu * status.cpu_count(world, guest)
-                memory += int(status.maxmem(world, guest) * share)
+                memory += int(status.maxmem(guest) * share)
     return round(min(1.0, 0.01 + cores / node.cores), 6), min(memory, node.memory_bytes)
 
 

@@ -1,6 +1,6 @@
 """Back guests up into archives (``vzdump``), and make guests from archives."""
 
-import datetime
+import datetime as dt
 import re
 
 from qlop.ports import Json
@@ -94,7 +94,7 @@ def _dump(call: Call, task: Task, guest: Guest, storage_name: str) -> Worker:
     kind = "VM" if guest.kind is Kind.QEMU else "CT"
     began = world.now
     task.say(f"INFO: Starting Backup of {kind} {guest.vmid} ({guest.kind.value})")
-    at = datetime.datetime.fromtimestamp(world.stamp(), tz=datetime.UTC)
+    at = dt.datetime.fromtimestamp(world.stamp(), tz=dt.UTC)
     task.say(f"INFO: Backup started at {at:%Y-%m-%d %H:%M:%S}")
     yield from world.hold(task, guest_lock(guest.vmid))
     if guest.lock is not None:
@@ -137,7 +137,7 @@ def _payload(world: World, guest: Guest) -> int:
 
 
 def _write_archive(
-    call: Call, guest: Guest, storage_name: str, at: datetime.datetime, size: int
+    call: Call, guest: Guest, storage_name: str, at: dt.datetime, size: int
 ) -> None:
     world = call.world
     storage = volumes.on_node(world, storage_name, call.node)
@@ -269,7 +269,18 @@ def _restore_disk(call: Call, task: Task, archive: Volume, value: str, kind: Kin
 def _finish(call: Call, guest: Guest, config: dict[str, str], archive: Volume) -> None:
     world = call.world
     del archive
-    ours = set("vmid node archive force unique storage start live-restore bwlimit pool".split())
+    ours = {
+        "vmid",
+        "node",
+        "archive",
+        "force",
+        "unique",
+        "storage",
+        "start",
+        "live-restore",
+        "bwlimit",
+        "pool",
+    }
     ours |= {"ostemplate", "restore", "password", "ssh-public-keys", "ignore-unpack-errors"}
     if call.flag("unique"):
         for key in list(config):

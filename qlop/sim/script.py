@@ -157,9 +157,8 @@ def _clone(world: World, guest: Guest, newid: int) -> str:
     copy = Guest(vmid=newid, kind=guest.kind, node=guest.node, config=dict(guest.config))
     world.guests[newid] = copy
     for key, value in list(copy.config.items()):
-        if drives.is_drive(key) or drives.is_mount(key):
-            if not drives.is_cdrom(value):
-                _copy_disk(world, guest, copy, key)
+        if (drives.is_drive(key) or drives.is_mount(key)) and not drives.is_cdrom(value):
+            _copy_disk(world, guest, copy, key)
     for key in ("smbios1", "vmgenid"):
         if key in copy.config:
             uuid = qemu_options.new_uuid(world)

@@ -10,7 +10,7 @@ both are outside ``/api2`` and need no token. ``speed`` is simulated seconds per
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import ssl
 import tempfile
 import threading
@@ -58,12 +58,12 @@ class SimServer:
         self._directory = directory or Path(self._temporary.name if self._temporary else ".")
         self._began = time.monotonic()
         self._sim_began = cluster.now
-        span = datetime.timedelta(days=-1 if expired else 3650)
+        span = dt.timedelta(days=-1 if expired else 3650)
         self._certificate = tls.self_signed(
             ["localhost", *cluster.world.nodes],
             ["127.0.0.1", "::1"],
-            not_before=datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2),
-            valid=datetime.timedelta(days=1) if expired else span,
+            not_before=dt.datetime.now(dt.UTC) - dt.timedelta(days=2),
+            valid=dt.timedelta(days=1) if expired else span,
         )
         self._runner: web.AppRunner | None = None
         self._sites: dict[str, web.TCPSite] = {}

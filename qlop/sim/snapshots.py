@@ -152,13 +152,13 @@ def _log_line(call: Call, text: str) -> str:
 def _freeze_and_copy(call: Call, task: Task, guest: Guest, name: str) -> Worker:
     world = call.world
     is_running_vm = guest.is_running and guest.kind is Kind.QEMU
-    if is_running_vm and qemu_options.agent_is_on(guest.config):
-        if not power.agent_answers(world, guest):
-            yield 3.0
-            task.say(
-                f"QEMU Guest Agent is not running - VM {guest.vmid} qga command 'guest-ping' "
-                f"failed - got timeout"
-            )
+    asks_agent = is_running_vm and qemu_options.agent_is_on(guest.config)
+    if asks_agent and not power.agent_answers(world, guest):
+        yield 3.0
+        task.say(
+            f"QEMU Guest Agent is not running - VM {guest.vmid} qga command 'guest-ping' "
+            f"failed - got timeout"
+        )
     if is_running_vm and call.flag("vmstate"):
         storage = world.storages[qemu_snapshot.state_storage(world, guest)]
         state = qemu_snapshot.save_state(world, task, guest, storage, f"state-{name}")

@@ -7,20 +7,47 @@ from qlop.sim.engine import World
 from qlop.sim.state import Guest, Kind, Run, Seen
 from qlop.sim.wire import Row
 
-_BLOCK_COUNTERS = (
-    "rd_bytes wr_bytes rd_operations wr_operations flush_operations rd_merged wr_merged "
-    "rd_total_time_ns wr_total_time_ns flush_total_time_ns failed_rd_operations "
-    "failed_wr_operations failed_flush_operations invalid_rd_operations invalid_wr_operations "
-    "invalid_flush_operations idle_time_ns wr_highest_offset unmap_bytes unmap_operations "
-    "unmap_merged unmap_total_time_ns failed_unmap_operations invalid_unmap_operations "
-    "zone_append_bytes zone_append_operations zone_append_merged zone_append_total_time_ns "
-    "failed_zone_append_operations invalid_zone_append_operations"
-).split()
+_BLOCK_COUNTERS = [
+    "rd_bytes",
+    "wr_bytes",
+    "rd_operations",
+    "wr_operations",
+    "flush_operations",
+    "rd_merged",
+    "wr_merged",
+    "rd_total_time_ns",
+    "wr_total_time_ns",
+    "flush_total_time_ns",
+    "failed_rd_operations",
+    "failed_wr_operations",
+    "failed_flush_operations",
+    "invalid_rd_operations",
+    "invalid_wr_operations",
+    "invalid_flush_operations",
+    "idle_time_ns",
+    "wr_highest_offset",
+    "unmap_bytes",
+    "unmap_operations",
+    "unmap_merged",
+    "unmap_total_time_ns",
+    "failed_unmap_operations",
+    "invalid_unmap_operations",
+    "zone_append_bytes",
+    "zone_append_operations",
+    "zone_append_merged",
+    "zone_append_total_time_ns",
+    "failed_zone_append_operations",
+    "invalid_zone_append_operations",
+]
 
-_PRESSURES = (
-    "pressurecpusome pressurecpufull pressureiosome pressureiofull pressurememorysome "
-    "pressurememoryfull"
-).split()
+_PRESSURES = [
+    "pressurecpusome",
+    "pressurecpufull",
+    "pressureiosome",
+    "pressureiofull",
+    "pressurememorysome",
+    "pressurememoryfull",
+]
 
 
 def name_of(guest: Guest) -> str:
@@ -30,15 +57,14 @@ def name_of(guest: Guest) -> str:
     return guest.config.get("hostname", f"CT{guest.vmid}")
 
 
-def maxmem(world: World, guest: Guest) -> int:
-    """Return the guest's memory in bytes, the running one's as it was started."""
-    del world
+def maxmem(guest: Guest) -> int:
+    """Return the guest's memory in bytes."""
     if guest.kind is Kind.LXC:
         return lxc_options.memory_bytes(guest.config)
     return qemu_options.memory_mib(guest.config) * 1024**2
 
 
-def maxdisk(world: World, guest: Guest) -> int:
+def maxdisk(guest: Guest) -> int:
     """Return the size of the disk PVE shows: the boot disk, the root file system."""
     key = "rootfs" if guest.kind is Kind.LXC else drives.boot_disk(guest.config)
     if key is None or key not in guest.config:
@@ -69,8 +95,8 @@ def see(world: World, guest: Guest) -> Seen:
         name=name_of(guest),
         template=guest.is_template,
         cpus=cpu_count(world, guest),
-        maxmem=maxmem(world, guest),
-        maxdisk=maxdisk(world, guest),
+        maxmem=maxmem(guest),
+        maxdisk=maxdisk(guest),
         started_at=run.started_at if run is not None else 0.0,
     )
 
@@ -126,13 +152,13 @@ def basic_row(world: World, guest: Guest, *, full: bool) -> Row:
 
 def _vm_row(world: World, guest: Guest, *, full: bool) -> Row:
     run = guest.run
-    disk = maxdisk(world, guest)
+    disk = maxdisk(guest)
     row: Row = {
         "vmid": guest.vmid,
         "name": name_of(guest),
         "status": "running" if run else "stopped",
         "cpus": qemu_options.cpus(guest.config),
-        "maxmem": maxmem(world, guest),
+        "maxmem": maxmem(guest),
         "maxdisk": disk,
         "cpu": 0,
         "mem": 0,
@@ -158,9 +184,9 @@ def _vm_row(world: World, guest: Guest, *, full: bool) -> Row:
 
 def _add_running_vm(world: World, guest: Guest, run: Run, row: Row, *, full: bool) -> None:
     cpu, share = load_of(guest, world.now)
-    memory = maxmem(world, guest)
+    memory = maxmem(guest)
     uptime = int(world.now - run.started_at)
-    row.update({name: 0 for name in _PRESSURES})
+    row.update(dict.fromkeys(_PRESSURES, 0))
     row.update(
         pid=run.pid,
         uptime=uptime,
@@ -215,9 +241,9 @@ def _ct_row(world: World, guest: Guest) -> Row:
         "name": name_of(guest),
         "status": "running" if run else "stopped",
         "cpus": lxc_options.cpus(guest.config, world.nodes[guest.node].cores),
-        "maxmem": maxmem(world, guest),
+        "maxmem": maxmem(guest),
         "maxswap": lxc_options.swap_bytes(guest.config),
-        "maxdisk": maxdisk(world, guest),
+        "maxdisk": maxdisk(guest),
         "cpu": 0,
         "mem": 0,
         "swap": 0,
@@ -244,7 +270,7 @@ def _ct_row(world: World, guest: Guest) -> Row:
             pid=run.pid,
             uptime=uptime,
             cpu=round(cpu, 6),
-            mem=int(maxmem(world, guest) * share),
+            mem=int(maxmem(guest) * share),
             disk=root.used_bytes if root else 0,
             netin=uptime * 120,
             netout=uptime * 80,

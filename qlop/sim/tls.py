@@ -1,6 +1,6 @@
 """Make the certificate a simulated node shows: self-signed, with its names in it."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_VALID = datetime.timedelta(days=3650)
+_VALID = dt.timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,8 @@ def self_signed(
     names: list[str],
     addresses: list[str],
     *,
-    not_before: datetime.datetime,
-    valid: datetime.timedelta = _VALID,
+    not_before: dt.datetime,
+    valid: dt.timedelta = _VALID,
 ) -> Certificate:
     """Return a certificate for the given host names and IP addresses.
 

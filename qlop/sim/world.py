@@ -119,8 +119,10 @@ class AclSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserSpec:
-    """A user with tokens: ``tokens`` maps a token's id to its secret; ``privsep`` names
-    the tokens whose rights are their own entries' and the user's, intersected.
+    """A user with tokens.
+
+    ``tokens`` maps a token's id to its secret; ``privsep`` names the tokens whose rights are
+    their own entries' and the user's, intersected.
     """
 
     userid: str
