@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -36,6 +36,8 @@ from qlop.telemetry.clock import SystemClock, SystemIds
 from qlop.telemetry.metrics import CycleOutcome, Metrics
 from qlop.web import server
 
+TIDY_EVERY = timedelta(days=1)
+
 STANDBY_POLL = timedelta(seconds=2)
 """How often a qlop without the lease asks for it: how soon it takes over."""
 
@@ -64,7 +66,11 @@ class Parts:
     ids: SystemIds
     interval: timedelta | None
     read_records: Callable[[], Sequence[JournalRecord]]
+    endpoints: Callable[[], Mapping[str, bool]]
+    """Which endpoints of the API work, by ``host:port``."""
     executor: Executor | None = None
+    tidy: Callable[[], object] = field(default=tuple)
+    """Forget what the journal need not keep."""
     loop: Loop | None = field(default=None)
 
     def records(self) -> Sequence[JournalRecord]:
@@ -139,6 +145,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
             ids=ids,
             interval=settings.interval,
             read_records=lambda: records,
+            endpoints=lambda: _health(api),
         )
 
 
@@ -193,6 +200,7 @@ class Daemon:
         self._parts: Parts | None = None
         self._stopping = asyncio.Event()
         self._announced = False
+        self._tidied_at = SystemClock().now()
         self._window = Window(
             clock=SystemClock(),
             interval=settings.interval,
@@ -276,16 +284,30 @@ class Daemon:
         outcome = CycleOutcome.SUCCEEDED if complete else CycleOutcome.STALLED
         self._metrics.cycle_finished(outcome, seconds)
         actions = len(result.plan.actions) if result.plan is not None else 0
+        if self._parts is not None:
+            self._metrics.endpoints_checked(self._parts.endpoints())
         self._metrics.publish(
             result.status,
             queued=actions - len(result.started),
             journal_trouble=self._journal_trouble(),
         )
+        self._tidy()
         self._tell_systemd(f"{result.status.ready}/{len(result.status.subjects)} as wanted")
+
+    def _tidy(self) -> None:
+        """Once a day, let the journal forget; a full disk is no reason to fall over."""
+        now = SystemClock().now()
+        if self._parts is None or now - self._tidied_at < TIDY_EVERY:
+            return
+        self._tidied_at = now
+        try:
+            self._parts.tidy()
+        except PortError as error:
+            log.warning("journal not tidied", error=str(error))
 
     def _cycle_failed(self, error: Exception) -> None:
         log.error("cycle failed", exc_info=error)
-        self._metrics.cycle_finished(CycleOutcome.FAILED, 0.0)
+        self._metrics.cycle_broke()
 
     def _tell_systemd(self, text: str) -> None:
         said = [systemd.WATCHDOG, systemd.status_assignment(text)]
@@ -323,7 +345,11 @@ def _acting_parts(
             )
         return
     with contextlib.closing(SqliteJournal(settings.journal)) as journal:
-        journal.forget(SystemClock().now() - JOURNAL_KEPT)
+
+        def tidy() -> int:
+            return journal.forget(SystemClock().now() - JOURNAL_KEPT)
+
+        tidy()
         with _api(settings, metrics) as api:
             parts = _assemble(
                 settings,
@@ -334,7 +360,7 @@ def _acting_parts(
                 ledger=Ledger(journal),
                 act=True,
             )
-            parts.read_records = journal.records
+            parts.read_records, parts.tidy = journal.records, tidy
             yield parts
 
 
@@ -386,6 +412,7 @@ def _assemble(
         interval=settings.interval,
         executor=executor,
         read_records=tuple,
+        endpoints=lambda: _health(api),
     )
 
 
@@ -414,6 +441,10 @@ def _observer(
     return Observer(
         api=api, clock=clock, shell=shell, options=ObserverOptions(), changed=triggers.ring
     )
+
+
+def _health(api: ProxmoxerApi) -> Mapping[str, bool]:
+    return {endpoint.authority: endpoint.healthy for endpoint in api.endpoints()}
 
 
 def _manifests(settings: Settings) -> Manifests:

@@ -235,6 +235,8 @@ class Folding:
             )
             return
         del self._inflight[intended.subject]
+        if record.ending is Ending.SUPERSEDED:
+            return  # Nothing was sent: what failed before may fail again.
         place = (intended.subject, intended.verb)
         former = self._failing.pop(place, None)
         before = self._failures.pop(former, None) if former is not None else None

@@ -7,7 +7,7 @@ be taken of the first event already.
 
 import platform
 from collections import Counter as Counts
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
@@ -27,7 +27,7 @@ from qlop.model.action import Verb
 from qlop.model.event import EventKind
 from qlop.model.finding import Severity
 from qlop.model.history import Ending
-from qlop.model.status import Status
+from qlop.model.status import Status, SubjectStatus
 from qlop.model.verdict import Act, Converged, Held, Hold, Verdict
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -67,6 +67,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._families: list[Family] = []
+        self._shown: Sequence[SubjectStatus] | None = None
         self._cycles()
         self._actions()
         self._guests()
@@ -165,9 +166,13 @@ class Metrics:
             self._endpoint_up.labels(endpoint=endpoint).set(1)
 
     def cycle_finished(self, outcome: CycleOutcome, seconds: float) -> None:
-        """Count a cycle."""
+        """Count a cycle that came to its end."""
         self._cycle_count.labels(outcome=outcome.value).inc()
         self._cycle_seconds.observe(seconds)
+
+    def cycle_broke(self) -> None:
+        """Count a cycle that an unexpected error ended: how long it took says nothing."""
+        self._cycle_count.labels(outcome=CycleOutcome.FAILED.value).inc()
 
     def action_finished(self, verb: Verb, ending: Ending, seconds: float) -> None:
         """Count an action; its duration only if it was carried out and its end is known."""
@@ -212,6 +217,9 @@ class Metrics:
         self._publish_cluster(status)
 
     def _publish_guests(self, status: Status) -> None:
+        if status.subjects is self._shown:
+            return
+        self._shown = status.subjects
         self._wanted.set(len(status.subjects))
         self._ready.set(status.ready)
         self._unmanaged.set(len(status.unmanaged))

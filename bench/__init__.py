@@ -1,0 +1,1 @@
+"""Benchmarks: what qlop costs, as figures and ratios of one run."""
