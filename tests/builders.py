@@ -194,6 +194,38 @@ def config(
     )
 
 
+def disk(
+    slot: str = "scsi0",
+    *,
+    volume: str = "nas:vm-10000-disk-0",
+    size_gib: float | None = 3,
+    **properties: str,
+) -> Disk:
+    """A disk that a guest has; its storage is what stands before the colon."""
+    storage, colon, _ = volume.partition(":")
+    return Disk(
+        slot=slot,
+        volume=volume,
+        storage=StorageId(storage) if colon else None,
+        size_bytes=None if size_gib is None else int(size_gib * GIB),
+        properties=properties,
+    )
+
+
+def nic(slot: str = "net0", mac: str = "BC:24:11:00:00:01", **properties: str) -> Nic:
+    """A VM's network interface on ``vmbr0``."""
+    return Nic(slot=slot, mac=mac, properties={"model": "virtio", "bridge": "vmbr0"} | properties)
+
+
+def container_nic(
+    slot: str = "net0", mac: str | None = None, vmid: int = WEB_VMID, **properties: str
+) -> Nic:
+    """A container's network interface, with the MAC that makes it ours if it is net0."""
+    if mac is None:
+        mac = derived_mac(CLUSTER, WEB, 1, VmId(vmid), slot)
+    return Nic(slot=slot, mac=mac, properties={"name": "eth0", "bridge": "vmbr0"} | properties)
+
+
 def guest(
     vmid: int = WEB_VMID,
     *,
