@@ -130,69 +130,86 @@ TokenId = Annotated[str, BeforeValidator(_parse_token_id)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ApiSettings(_Section):
     """How to reach the PVE API.
 
-    The next endpoint is tried when one does not answer. Without ``ca_file`` and
-    ``fingerprints`` the system's certificate authorities decide; verification can't be
-    turned off.
+    Without ``ca_file`` and ``fingerprints`` the system's certificate authorities decide;
+    verification can't be turned off.
     """
 
     endpoints: Annotated[tuple[Endpoint, ...], BeforeValidator(_split)] = Field(min_length=1)
+    """Nodes to ask, `https://HOST:8006` each; the next is tried when one is down."""
     token_id: TokenId
+    """The API token, `USER@REALM!TOKEN`."""
     token_secret: SecretStr
+    """The token's secret. Not in the settings file: by its variable, by the file below, or
+    by the systemd credential `api-token`."""
     token_secret_file: Path | None = None
+    """A file that holds the secret on one line and that not everybody may read."""
     ca_file: Path | None = None
+    """The certificate authority of the cluster, `/etc/pve/pve-root-ca.pem`."""
     fingerprints: Annotated[tuple[Fingerprint, ...], BeforeValidator(_split)] = ()
+    """SHA-256 fingerprints of the nodes' certificates, instead of an authority."""
     timeout: Span = timedelta(seconds=30)
+    """How long a call may take. PVE itself gives up on another node after 30s."""
 
 
 class SshSettings(_Section):
-    """How to see config changes exactly: a key that can run one reading command.
-
-    ``hosts`` empty means the hosts of the API endpoints.
-    """
+    """How to see config changes exactly: a key that can run one reading command."""
 
     hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    """Nodes to ask; those of `api.endpoints` if not set."""
     port: int = Field(default=22, ge=1, le=65535)
+    """The port of the nodes' SSH server."""
     user: str = "qlop"
+    """The user on the nodes whom the key belongs to."""
     key_file: Path
+    """The private key."""
     known_hosts: Path
+    """The nodes' host keys; a node that is not in it is not asked."""
 
 
 class WebSettings(_Section):
-    """Where the daemon is asked; with ``token`` others than this machine may trigger."""
+    """Where the daemon is asked, and by whom."""
 
     listen: Listen = Address(host="127.0.0.1", port=DEFAULT_LISTEN_PORT)
+    """Where to serve metrics, health, and the page."""
     token: SecretStr | None = None
+    """What other machines must show to see more than metrics and health. Not in the
+    settings file: by its variable, by the file below, or by the systemd credential
+    `web-token`."""
     token_file: Path | None = None
+    """A file that holds the token on one line and that not everybody may read."""
 
 
 class LogSettings(_Section):
     """What is logged, and how."""
 
     format: LogFormat = LogFormat.AUTO
+    """`json`, `console`, or `auto`: console on a terminal."""
     level: LogLevel = LogLevel.INFO
+    """The least severe line that is written: `debug`, `info`, `warning`, `error`."""
 
 
 class Settings(_Section):
-    """Everything about the daemon that is not desired state.
-
-    ``interval`` overrides the one of the ``Cluster`` manifest. ``lease`` is the file
-    whose lock makes one daemon of several the leader.
-    """
+    """Everything about the daemon that is not desired state."""
 
     api: ApiSettings
     ssh: SshSettings | None = None
     desired_state: Path = Path("/etc/qlop/desired-state")
+    """The directory of the manifests."""
     journal: Path = Path("/var/lib/qlop/journal.sqlite3")
+    """The record of what was intended and done. Keep it: a restart goes by it."""
     lease: Path | None = None
+    """The file whose lock makes one qlop of several the one that acts; `lease` beside the
+    journal if not set."""
     web: WebSettings = Field(default_factory=WebSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     interval: Span | None = None
+    """How far apart cycles are; what the `Cluster` manifest says if not set."""
 
     @property
     def lease_file(self) -> Path:

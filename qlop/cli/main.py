@@ -22,10 +22,14 @@ from qlop.cli import (
 )
 from qlop.cli.plan_file import PlanFileError
 from qlop.cli.settings_file import SettingsError
+from qlop.cli.simulated import SimulatedError
+from qlop.cli.stage import StageError
 from qlop.ports import ErrorKind, PortError
 from qlop.render.finding import findings_lines
+from qlop.sim.world import SpecError
 
 DEBUG = "--debug"
+_FORESEEN = (PortError, PlanFileError, SimulatedError, SpecError, StageError, OSError)
 _REMEDIES = {
     ErrorKind.DENIED: "check the token: its id, its secret, whether it expired, its privileges",
     ErrorKind.TRANSIENT: "try again; if it stays so, look at that side",
@@ -80,10 +84,10 @@ def outcome(arguments: Sequence[str]) -> int:
         return 130
     except SettingsError as error:
         screen.tell(findings_lines(error.findings))
-    except (PortError, PlanFileError, OSError) as error:
+    except _FORESEEN as error:
         _complain(error)
     except ExceptionGroup as group:
-        known, rest = group.split((PortError, PlanFileError, OSError))
+        known, rest = group.split(_FORESEEN)
         if rest is not None:
             raise
         for leaf in _leaves(known):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import SecretStr
 
-from qlop.render import explain, history, line, page, plan, status
+from qlop.render import event, explain, history, line, page, plan, status
 from qlop.render.line import Line
 from qlop.render.plain_value import Plain
 from qlop.settings import Address
@@ -74,6 +74,7 @@ def application(
             web.get("/status", pages.status),
             web.get("/plan", pages.plan),
             web.get("/explain/{name}", pages.explain),
+            web.get("/events", pages.events),
             web.get("/history", pages.history),
             web.get("/history/{name}", pages.history),
             web.post("/trigger", pages.post_trigger),
@@ -165,6 +166,11 @@ class _Pages:
             lines += [*explain.explanation_lines(one, now=self.view.now()), line.line()]
         documents: list[Plain] = [explain.explanation_document(one) for one in found]
         return _answer(request, documents, lines[:-1])
+
+    async def events(self, request: web.Request) -> web.Response:
+        found = self.view.events()
+        documents: list[Plain] = [event.event_document(one) for one in found]
+        return _answer(request, documents, [event.event_line(one) for one in found])
 
     async def history(self, request: web.Request) -> web.Response:
         entries = history.entries(self.view.records(), request.match_info.get("name"))
