@@ -1,0 +1,187 @@
+"""Play a recording against the simulator, in its order and at its times.
+
+What the two sides name differently (UPIDs, digests, secrets, MAC addresses, archive names)
+is learned from paired answers and put into later requests.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import unquote
+
+from qlop.ports import Json
+from qlop.sim import forms, script, status
+from qlop.sim.cluster import Cluster
+from qlop.sim.wire import ApiError, SimRequest, SimResponse
+from tests.contract.recordings import Exchange, Note
+
+_VOLATILE = (
+    re.compile(r"UPID:[\w-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:]+:[^:]*:[^:]+:"),
+    re.compile(r"[0-9a-f]{40}"),
+    re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}"),
+    re.compile(r"vzdump-(?:qemu|lxc)-\d+-\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d"),
+    re.compile(r"PVE:[^:]+:[0-9A-F]{8}::\S+"),
+    re.compile(r"[0-9A-F]{8}:\S{20,}"),
+)
+
+_POLLS_MAX = 4_000
+_POLL_S = 0.25
+
+
+@dataclass(slots=True)
+class Played:
+    """A recorded exchange and what the simulator answered to it."""
+
+    exchange: Exchange
+    response: SimResponse
+    template: str
+
+    def value(self) -> Any:
+        """Return the simulator's ``data`` as a client decodes it."""
+        return self.response.value() if not self.response.empty else None
+
+
+@dataclass(slots=True, kw_only=True)
+class Player:
+    """A cluster being played to.
+
+    ``acts`` are script commands by the number of the entry before which they happened.
+    """
+
+    cluster: Cluster
+    acts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    contacted: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    done: set[int] = field(default_factory=set)
+
+    def play(self, entries: list[Exchange | Note]) -> Iterator[Played]:
+        """Yield each exchange with the simulator's answer."""
+        for entry in entries:
+            self._act(entry.n)
+            if isinstance(entry, Exchange):
+                yield self._exchange(entry)
+
+    def _act(self, n: int) -> None:
+        for number in sorted(self.acts):
+            if n - 400 < number <= n and number not in self.done:
+                self.done.add(number)
+                for command in self.acts[number]:
+                    script.do(self.cluster, self._translate(command), self.cluster.now)
+
+    def _exchange(self, exchange: Exchange) -> Played:
+        now = max(self.cluster.now, exchange.at - exchange.seconds)
+        template, response = self._call(exchange, now)
+        if exchange.is_json and "/tasks/" in exchange.path:
+            response = self._await_task(exchange, response)
+        if exchange.path.endswith("/cluster/resources"):
+            response = self._await_push(exchange, response)
+        if not response.empty:
+            self._learn(exchange.data, response.value())
+        return Played(exchange, response, template)
+
+    def _call(self, exchange: Exchange, now: float) -> tuple[str, SimResponse]:
+        if not exchange.path.startswith("/api2/json"):
+            return exchange.path, SimResponse(status=0)
+        path = self._translate(exchange.path.removeprefix("/api2/json"))
+        path = re.sub("/+", "/", f"/{path}").rstrip("/") or "/"
+        found = self.cluster._table.find(exchange.method, path)  # noqa: SLF001
+        template = found[0].template if found else path
+        try:
+            params = forms.parameters(
+                exchange.method,
+                exchange.query,
+                exchange.headers,
+                (exchange.body or "").encode(),
+            )
+        except ApiError as error:
+            return template, error.response()
+        request = SimRequest(
+            method=exchange.method,
+            path=path,
+            params={name: self._translate_value(value) for name, value in params.items()},
+            authorization=self._authorization(exchange.headers),
+            node=self.contacted,
+        )
+        response = self.cluster.handle(request, now)
+        waited_s = 0.0
+        while response.blocked:
+            waited_s += _POLL_S
+            response = self.cluster.handle(replace(request, waited_s=waited_s), now + waited_s)
+        self.cluster.advance(now + waited_s + response.delay_s)
+        return template, response
+
+    def _authorization(self, headers: Mapping[str, str]) -> str | None:
+        given = headers.get("authorization")
+        if given is None and "cookie" in headers:
+            ticket = unquote(headers["cookie"].partition("=")[2])
+            return f"PVEAuthCookie={self._translate(ticket)}"
+        return None if given is None else self._translate(given)
+
+    def _await_task(self, exchange: Exchange, response: SimResponse) -> SimResponse:
+        """Wait as the recorded client did: until the task that had ended there ends here."""
+        wanted = exchange.data
+        ended = isinstance(wanted, dict) and wanted.get("status") == "stopped"
+        if not ended or not exchange.path.endswith("/status"):
+            return response
+        for _ in range(_POLLS_MAX):
+            shown = response.value()
+            if not isinstance(shown, dict) or shown.get("status") != "running":
+                break
+            _, response = self._call(exchange, self.cluster.now + _POLL_S)
+        return response
+
+    def _await_push(self, exchange: Exchange, response: SimResponse) -> SimResponse:
+        """Let the status daemons speak where the recorded ones had spoken already.
+
+        The phase of their ten seconds is the host's own.
+        """
+        known = {row["id"] for row in exchange.data or [] if row.get("status") != "unknown"}
+        shown = response.value() if not response.empty else None
+        rows = shown if isinstance(shown, list) else []
+        late = [row for row in rows if row.get("status") == "unknown" and row["id"] in known]
+        if not late:
+            return response
+        world = self.cluster.world
+        for node in {str(row["node"]) for row in late}:
+            world.publish(node, functools.partial(status.see, world))
+        return self._call(exchange, self.cluster.now)[1]
+
+    def _learn(self, recorded: Any, simulated: Any) -> None:
+        if isinstance(recorded, dict) and isinstance(simulated, dict):
+            for key in recorded.keys() & simulated.keys():
+                self._learn(recorded[key], simulated[key])
+        elif isinstance(recorded, list) and isinstance(simulated, list):
+            self._learn_rows(recorded, simulated)
+        elif isinstance(recorded, str) and isinstance(simulated, str):
+            for pattern in _VOLATILE:
+                ours, theirs = pattern.findall(simulated), pattern.findall(recorded)
+                if len(ours) == len(theirs):
+                    self.names.update(zip(theirs, ours, strict=True))
+
+    def _learn_rows(self, recorded: list[Any], simulated: list[Any]) -> None:
+        for key in ("vmid", "key", "name"):
+            if all(isinstance(row, dict) and key in row for row in recorded + simulated):
+                ours = {row[key]: row for row in simulated}
+                for row in recorded:
+                    self._learn(row, ours.get(row[key]))
+                return
+        if len(recorded) == len(simulated):
+            for ours, theirs in zip(simulated, recorded, strict=True):
+                self._learn(theirs, ours)
+
+    def _translate_value(self, value: Json) -> Json:
+        if isinstance(value, str):
+            return self._translate(value)
+        if isinstance(value, list):
+            return [self._translate_value(item) for item in value]
+        return value
+
+    def _translate(self, text: str) -> str:
+        for pattern in _VOLATILE:
+            for found in set(pattern.findall(text)):
+                if found in self.names:
+                    text = text.replace(found, self.names[found])
+        return text
