@@ -53,7 +53,7 @@ def write(where: Console, lines: Iterable[Line]) -> None:
     for one in lines:
         text = text_of(one)
         text.rstrip()
-        where.print(text)
+        where.print(text, soft_wrap=True)
 
 
 def show_json(document: Plain) -> None:

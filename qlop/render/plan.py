@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import assert_never
 
-from qlop.model.action import CloneGuest, CreateGuest, DestroyGuest, Verb, verb_of
+from qlop.model.action import CloneGuest, CreateGuest, DestroyGuest, verb_of
 from qlop.model.ids import GuestName
 from qlop.model.impact import Impact
 from qlop.model.plan import Change, Plan, PlannedAction
@@ -225,11 +226,8 @@ def verdict_document(verdict: SubjectVerdict) -> Document:
                 "message": held.message,
                 "remedy": held.remedy,
             }
-
-
-def verb_text(verb: Verb) -> str:
-    """Return the verb for people, with blanks."""
-    return verb.value.replace("-", " ")
+        case _ as never:
+            assert_never(never)
 
 
 def _action_document(planned: PlannedAction) -> Document:

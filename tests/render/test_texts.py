@@ -3,12 +3,20 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from qlop.model.action import DestroyGuest
+from qlop.model.desired import Placement
 from qlop.model.finding import Finding, Severity
+from qlop.model.guest import GuestKind
+from qlop.model.ids import PoolId, VmId
+from qlop.model.observed import ObservedGuest
+from qlop.model.reading import Absent, Known, Unknown
 from qlop.model.verdict import Converged
-from qlop.render import explain, finding, history, line, page, plan, status
+from qlop.render import event, explain, finding, history, line, page, plan, status
+from qlop.render.plain_value import plain_value
 from tests.render import golden, worlds
 
 STALE = timedelta(seconds=90)
@@ -145,6 +153,13 @@ def test_findings() -> None:
     assert finding.finding_document(error)["file"] is None
 
 
+def test_an_event() -> None:
+    assert line.plain([event.event_line(worlds.EVENTS[0])]) == (
+        "07:58:45  node-lost          pve2  node pve2 is offline\n"
+    )
+    assert event.event_document(worlds.EVENTS[0])["kind"] == "node-lost"
+
+
 def test_a_page() -> None:
     golden.check(
         "page.html",
@@ -210,3 +225,86 @@ def test_lines_survive_json() -> None:
     assert line.parse(json.loads(json.dumps(line.document(lines)))) == lines
     assert line.parse("nothing") == ()
     assert line.parse([[["x", "no-tone"], ["y"]], 3]) == ((),)
+
+
+@pytest.mark.parametrize(
+    ("have", "expected"),
+    [
+        pytest.param(
+            replace(worlds.guest(10001, "web-1", Unknown("HTTP 595")), lock="backup"),
+            ["config      not read: HTTP 595", "lock    backup"],
+            id="config-unread",
+        ),
+        pytest.param(
+            replace(
+                worlds.guest(10001, "web-1", Absent()),
+                pool=PoolId("front"),
+                ha_state="started",
+                memory_bytes=0,
+            ),
+            ["config  there is none", "HA      started", "pool    front"],
+            id="config-gone",
+        ),
+        pytest.param(
+            worlds.guest(10001, "web-1", Known(replace(worlds.CONFIG, mark=None))),
+            ["owner mark  no mark in its notes", "witness     uuid-1 (does not agree)"],
+            id="mark-removed",
+        ),
+    ],
+)
+def test_an_explanation_says_what_was_seen(have: ObservedGuest, expected: list[str]) -> None:
+    observed = replace(worlds.OBSERVED, guests={have.vmid: have})
+    given = replace(worlds.INPUT, observed=observed)
+
+    (found,) = explain.explain("web-1", given=given, plan=worlds.PLAN, records=())
+
+    text = " ".join(line.plain(explain.explanation_lines(found, now=worlds.NOW)).split())
+    assert [one for one in expected if " ".join(one.split()) not in text] == []
+
+
+def test_an_explanation_of_a_guest_with_few_wishes() -> None:
+    want = replace(
+        worlds.DESIRED.guests[worlds.WEB],
+        vmid=VmId(10001),
+        placement=Placement(spread=False),
+        may_stop=False,
+        may_relocate=False,
+        disks=(),
+        nics=(),
+        options={},
+    )
+    service = replace(worlds.DESIRED.services[want.service], inherited={})
+    desired = replace(worlds.DESIRED, guests={want.name: want}, services={want.service: service})
+    given = replace(worlds.INPUT, desired=desired)
+
+    (found,) = explain.explain("web-1", given=given, plan=worlds.QUIET, records=())
+
+    text = line.plain(explain.explanation_lines(found, now=worlds.NOW))
+    assert "not be interrupted" in text
+    assert "on any node" in text
+    assert "VMID       10001" in text
+    assert "Inherited" not in text
+
+
+def test_a_guest_that_is_made_anew_and_one_of_many_kinds_of_verdict() -> None:
+    again = replace(
+        worlds.DESTROY,
+        reason="",
+        action=DestroyGuest(
+            subject=worlds.WEB, vmid=VmId(10001), kind=GuestKind.VM, node=worlds.PVE1
+        ),
+    )
+    anew = replace(worlds.PLAN, actions=(again, worlds.CLONE), findings=())
+
+    text = line.plain(plan.plan_lines(anew))
+
+    (found,) = explain.explain("web-1", given=worlds.INPUT, plan=anew, records=())
+    assert "because" not in line.plain(explain.explanation_lines(found, now=worlds.NOW))[:200]
+    assert text.startswith("± web-1 (10001 on pve1)\n")
+    assert "Plan: 1 to change, 2 held, 1 converged. 2 actions, worst impact: data loss." in text
+
+
+def test_sets_are_listed_in_order_and_anything_is_its_text() -> None:
+    assert plain_value(frozenset({"b", "a"})) == ["a", "b"]
+    assert plain_value(Path("/x")) == "/x"
+    assert plain_value({("a", "b"): timedelta(seconds=2)}) == {"a/b": 2.0}
