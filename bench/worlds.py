@@ -11,7 +11,7 @@ from qlop.model.guest import GuestKind
 from qlop.model.history import History
 from qlop.model.plan import PlanInput
 from qlop.model.source import SourceFile, SourceTree
-from qlop.observer.observer import Interest, Observer, ObserverOptions
+from qlop.observer.observer import Interest, Observer
 from qlop.planner import planner
 from qlop.sim.cluster import Cluster
 from qlop.sim.inprocess import InProcessApi
@@ -90,9 +90,7 @@ async def _plan(wanted: Desired, guests: int) -> planner.Plan:
     start = clock.now().timestamp()
     cluster = Cluster(empty, now=start - 60)
     cluster.advance(start)
-    observer = Observer(
-        api=InProcessApi(cluster, clock), clock=clock, shell=None, options=ObserverOptions()
-    )
+    observer = Observer(InProcessApi(cluster, clock), clock)
     observed = await observer.observe(
         Interest(cluster=wanted.cluster.name, snapshots_of=frozenset())
     )

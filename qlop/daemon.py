@@ -2,13 +2,10 @@
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-
-import structlog
 
 from qlop import __version__
 from qlop.controller.cycle import CycleResult, Engine
@@ -16,30 +13,21 @@ from qlop.controller.lease import FileLease
 from qlop.controller.loop import Loop
 from qlop.controller.manifests import Manifests
 from qlop.controller.triggers import Triggers
-from qlop.controller.window import Window
 from qlop.executor.executor import Executor
 from qlop.journal import sqlite
 from qlop.journal.ledger import Ledger
 from qlop.journal.memory import MemoryJournal
 from qlop.journal.sqlite import SqliteJournal
-from qlop.model.event import Event, EventKind
+from qlop.model.event import Event
 from qlop.model.history import Finished, Intended, JournalRecord, fold
-from qlop.observer.observer import Observer, ObserverOptions
+from qlop.observer.observer import Observer
 from qlop.ports import ErrorKind, Method, PortError, RemoteShell
 from qlop.pve.client import ProxmoxerApi
 from qlop.remote.ssh import SshShell
 from qlop.settings import Settings
-from qlop.sources import files, watch
-from qlop.telemetry import log as logs
-from qlop.telemetry import systemd
+from qlop.sources import files
 from qlop.telemetry.clock import SystemClock, SystemIds
-from qlop.telemetry.metrics import CycleOutcome, Metrics
-from qlop.web import server
-
-TIDY_EVERY = timedelta(days=1)
-
-STANDBY_POLL = timedelta(seconds=2)
-"""How often a qlop without the lease asks for it: how soon it takes over."""
+from qlop.telemetry.metrics import Metrics
 
 SEND_PATIENCE = timedelta(seconds=6)
 """How long to wait, when stopping, for the answer to a mutation on its way: with what
@@ -47,8 +35,6 @@ follows, less than the ten seconds after which systemd and people lose patience.
 
 JOURNAL_KEPT = timedelta(days=180)
 """How long `qlop history` reaches back; what still matters is kept in any case."""
-
-log = structlog.get_logger(__name__)
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: how a task group is left on purpose
@@ -126,7 +112,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
     history = fold(records)
     with _api(settings, Metrics(version=__version__)) as api:
         clock, ids, triggers = SystemClock(), SystemIds(), Triggers()
-        observer = _observer(settings, api, clock, triggers)
+        observer = _observer(settings, api, clock)
         engine = Engine(
             manifests=_manifests(settings),
             observer=observer,
@@ -158,7 +144,7 @@ async def acting(settings: Settings, on_event: Callable[[Event], None]) -> Async
             can't be opened.
     """
     lease = FileLease(settings.lease_file)
-    if not _acquire(lease, settings):
+    if not acquire(lease, settings):
         raise PortError(
             ErrorKind.CONFLICT,
             f"another qlop holds the lease {settings.lease_file}: it is acting already"
@@ -166,164 +152,14 @@ async def acting(settings: Settings, on_event: Callable[[Event], None]) -> Async
         )
     metrics = Metrics(version=__version__)
     try:
-        with _acting_parts(settings, metrics, lease, on_event) as parts:
+        with acting_parts(settings, metrics, lease, on_event) as parts:
             yield parts
     finally:
         lease.release()
 
 
-async def run(settings: Settings, *, act: bool) -> None:
-    """Be the daemon until SIGTERM or SIGINT: watch, serve, look, act.
-
-    Raises:
-        PortError: if the journal can't be opened.
-        OSError: if the address of the web pages can't be listened on.
-    """
-    secrets = [settings.api.token_secret.get_secret_value()]
-    if settings.web.token is not None:
-        secrets.append(settings.web.token.get_secret_value())
-    logs.set_up(form=settings.log.format, level=settings.log.level, secrets=secrets)
-    await Daemon(settings, act=act).run()
-
-
-class Daemon:
-    """The long-running form: the parts, the web pages, signals, and systemd."""
-
-    def __init__(self, settings: Settings, *, act: bool) -> None:
-        """Prepare; nothing is opened before ``run``."""
-        self._settings = settings
-        self._act = act
-        self._metrics = Metrics(
-            version=__version__,
-            endpoints=[endpoint.authority for endpoint in settings.api.endpoints],
-        )
-        self._parts: Parts | None = None
-        self._stopping = asyncio.Event()
-        self._announced = False
-        self._tidied_at = SystemClock().now()
-        self._window = Window(
-            clock=SystemClock(),
-            interval=settings.interval,
-            render_metrics=self._metrics.render,
-            read_records=lambda: self._parts.records() if self._parts is not None else (),
-            journal_trouble=self._journal_trouble,
-        )
-
-    async def run(self) -> None:
-        """Run until told to stop."""
-        self._listen_to_signals()
-        web = self._settings.web
-        async with server.serving(
-            self._window, listen=web.listen, token=web.token, trigger=self._trigger
-        ) as port:
-            log.info("daemon started", version=__version__, port=port, acting=self._act)
-            lease = FileLease(self._settings.lease_file)
-            if self._act and not await self._lead(lease):
-                return
-            try:
-                with _acting_parts(
-                    self._settings, self._metrics, lease, self._happened, act=self._act
-                ) as self._parts:
-                    await self._work(self._parts)
-            finally:
-                lease.release()
-        log.info("daemon stopped")
-
-    async def _lead(self, lease: FileLease) -> bool:
-        """Wait for the lease; return False if told to stop before it was ours."""
-        while not _acquire(lease, self._settings):
-            self._tell_systemd("waiting for the lease another qlop holds")
-            try:
-                async with asyncio.timeout(STANDBY_POLL.total_seconds()):
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
-            return False
-        return not self._stopping.is_set()
-
-    async def _work(self, parts: Parts) -> None:
-        watching = asyncio.create_task(self._watch(parts.triggers), name="watch")
-        try:
-            await parts.run(on_cycle=self._cycle_done, on_error=self._cycle_failed)
-        finally:
-            systemd.notify(systemd.STOPPING)
-            watching.cancel()
-
-    async def _watch(self, triggers: Triggers) -> None:
-        async for _ in watch.changes(self._settings.desired_state):
-            triggers.ring_for_manifests()
-
-    def _listen_to_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._trigger)
-
-    def _stop(self) -> None:
-        self._stopping.set()
-        if self._parts is not None:
-            self._parts.stop()
-
-    def _trigger(self) -> None:
-        if self._parts is not None:
-            self._parts.triggers.ring_for_manifests()
-
-    def _journal_trouble(self) -> str:
-        executor = self._parts.executor if self._parts is not None else None
-        return executor.trouble if executor is not None else ""
-
-    def _happened(self, event: Event) -> None:
-        self._metrics.event_seen(event.kind)
-        self._window.happened(event)
-        if event.kind not in _LOGGED_BY_EXECUTOR:
-            log.info(event.kind.value, subject=event.subject, message=event.message)
-
-    def _cycle_done(self, result: CycleResult, seconds: float) -> None:
-        self._window.show(result)
-        complete = result.source is not None and result.source.observed.complete
-        outcome = CycleOutcome.SUCCEEDED if complete else CycleOutcome.STALLED
-        self._metrics.cycle_finished(outcome, seconds)
-        actions = len(result.plan.actions) if result.plan is not None else 0
-        if self._parts is not None:
-            self._metrics.endpoints_checked(self._parts.endpoints())
-        self._metrics.publish(
-            result.status,
-            queued=actions - len(result.started),
-            journal_trouble=self._journal_trouble(),
-        )
-        self._tidy()
-        self._tell_systemd(f"{result.status.ready}/{len(result.status.subjects)} as wanted")
-
-    def _tidy(self) -> None:
-        """Once a day, let the journal forget; a full disk is no reason to fall over."""
-        now = SystemClock().now()
-        if self._parts is None or now - self._tidied_at < TIDY_EVERY:
-            return
-        self._tidied_at = now
-        try:
-            self._parts.tidy()
-        except PortError as error:
-            log.warning("journal not tidied", error=str(error))
-
-    def _cycle_failed(self, error: Exception) -> None:
-        log.error("cycle failed", exc_info=error)
-        self._metrics.cycle_broke()
-
-    def _tell_systemd(self, text: str) -> None:
-        said = [systemd.WATCHDOG, systemd.status_assignment(text)]
-        if not self._announced:
-            self._announced = True
-            said.insert(0, systemd.READY)
-        systemd.notify(*said)
-
-
-_LOGGED_BY_EXECUTOR = frozenset(
-    {EventKind.ACTION_STARTED, EventKind.ACTION_FINISHED, EventKind.ACTION_FAILED}
-)
-
-
 @contextmanager
-def _acting_parts(
+def acting_parts(
     settings: Settings,
     metrics: Metrics,
     lease: FileLease,
@@ -331,6 +167,11 @@ def _acting_parts(
     *,
     act: bool = True,
 ) -> Iterator[Parts]:
+    """Give parts that act while ``lease`` is held; without ``act``, parts that only look.
+
+    Raises:
+        PortError: if the journal can't be opened.
+    """
     if not act:
         with _api(settings, metrics) as api:
             ledger = Ledger(MemoryJournal(_records(settings)))
@@ -375,7 +216,7 @@ def _assemble(
     act: bool,
 ) -> Parts:
     clock, ids, triggers = SystemClock(), SystemIds(), Triggers()
-    observer = _observer(settings, api, clock, triggers)
+    observer = _observer(settings, api, clock)
 
     def ended(intended: Intended, finished: Finished) -> None:
         seconds = (finished.at - intended.at).total_seconds()
@@ -431,16 +272,12 @@ def _api(settings: Settings, metrics: Metrics) -> Iterator[ProxmoxerApi]:
         yield api
 
 
-def _observer(
-    settings: Settings, api: ProxmoxerApi, clock: SystemClock, triggers: Triggers
-) -> Observer:
+def _observer(settings: Settings, api: ProxmoxerApi, clock: SystemClock) -> Observer:
     shell: RemoteShell | None = None
     if settings.ssh is not None:
         hosts = settings.ssh.hosts or tuple(one.host for one in settings.api.endpoints)
         shell = SshShell(settings.ssh, hosts=hosts)
-    return Observer(
-        api=api, clock=clock, shell=shell, options=ObserverOptions(), changed=triggers.ring
-    )
+    return Observer(api, clock, shell=shell)
 
 
 def _health(api: ProxmoxerApi) -> Mapping[str, bool]:
@@ -455,7 +292,7 @@ def _records(settings: Settings) -> Sequence[JournalRecord]:
     return sqlite.read(settings.journal) if settings.journal.exists() else ()
 
 
-def _acquire(lease: FileLease, settings: Settings) -> bool:
+def acquire(lease: FileLease, settings: Settings) -> bool:
     """Take the lease.
 
     Raises:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qlop import daemon
+from qlop import service
 from qlop.cli import options
 
 DryRun = Annotated[
@@ -21,5 +21,5 @@ def run(
 ) -> int:
     """Keep the cluster as the manifests say, until told to stop."""
     settings = options.settings_of(config, overrides)
-    asyncio.run(daemon.run(settings, act=not dry_run))
+    asyncio.run(service.run(settings, act=not dry_run))
     return 0
