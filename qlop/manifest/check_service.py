@@ -23,13 +23,10 @@ def check_service(
     yield from _check_needs(scope, spec)
     yield from _check_source(scope, spec)
     yield from _check_name(scope, spec)
-    match spec.type:
-        case "vm":
-            yield from check_vm(scope, spec)
-        case "container":
-            yield from check_container(scope, spec)
-        case None:
-            pass
+    if spec.type == "vm":
+        yield from check_vm(scope, spec)
+    elif spec.type == "container":
+        yield from check_container(scope, spec)
     yield from check_networks(scope, spec)
     yield from _check_own_range(scope, spec)
     yield from _check_placement(scope, spec)

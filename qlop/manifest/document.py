@@ -161,7 +161,7 @@ def _parse_chunk(
 ) -> None:
     loader = _LOADER(text)
     try:
-        _parse_events(file, loader.get_event, line, documents, findings)
+        _parse_events(file, loader.get_event, (line, text.count("\n")), documents, findings)
     except TooMuchError as error:
         findings.append(_complained(file, error.complaint))
     except yaml.MarkedYAMLError as error:
@@ -173,13 +173,13 @@ def _parse_chunk(
 def _parse_events(
     file: str,
     next_event: Callable[[], events.Event],
-    line: int,
+    lines: tuple[int, int],
     documents: list[Document],
     findings: list[Finding],
 ) -> None:
     next_event()  # the start of the stream
     while not isinstance(next_event(), events.StreamEndEvent):  # the start of a document
-        builder = TreeBuilder(next_event, line)
+        builder = TreeBuilder(next_event, *lines)
         first = next_event()
         is_empty = isinstance(first, events.ScalarEvent) and not first.value
         data = None if is_empty else builder.build(first)

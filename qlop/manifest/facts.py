@@ -124,9 +124,6 @@ Architecture = Literal["amd64", "i386", "arm64", "armhf", "riscv32", "riscv64"]
 ConsoleMode = Literal["shell", "console", "tty"]
 MountOption = Literal["discard", "lazytime", "noatime", "nodev", "noexec", "nosuid"]
 
-HOTPLUG_ORDER: tuple[Hotplug, ...] = ("network", "disk", "usb", "cpu", "memory", "cloudinit")
-"""The order of PVE's own default, ``network,disk,usb``, and then the rest."""
-
 MACHINE_PATTERN = (
     r"^(pc|pc(-i440fx)?-\d+(\.\d+)+(\+pve\d+)?(\.pxe)?"
     r"|q35|pc-q35-\d+(\.\d+)+(\+pve\d+)?(\.pxe)?|virt(-\d+(\.\d+)+)?(\+pve\d+)?)$"

@@ -84,7 +84,7 @@ def fitting(spec: Mapping[str, Yaml], guest_type: str) -> dict[str, Yaml]:
     for wrong in misplaced(spec, guest_type):
         found = _without(found, wrong.path)
     assert isinstance(found, dict), "what was a mapping stays one"
-    if not found.get("source", True):
+    if spec.get("source") and not found["source"]:
         del found["source"]
     return found
 

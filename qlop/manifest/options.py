@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import quote
 
-from qlop.manifest import devices, facts
+from qlop.manifest import devices
 from qlop.manifest.conduct import Startup
 from qlop.manifest.parts import Agent, CloudInit, Container, Cpu, Rng
 from qlop.manifest.placeholder import fill
@@ -107,8 +107,7 @@ def _vm(spec: ServiceSpec) -> _Values:
     if watchdog is not None:
         values["watchdog"] = _properties({"model": watchdog.model, "action": watchdog.action})
     if hotplug is not None:
-        chosen = [name for name in facts.HOTPLUG_ORDER if name in hotplug]
-        values["hotplug"] = ",".join(chosen) or "0"
+        values["hotplug"] = ",".join(hotplug) or "0"
     for position, port in enumerate(spec.serial_ports or ()):
         values[f"serial{position}"] = port
     return values

@@ -1,6 +1,6 @@
 """Write the manifest reference from the schema, so that the two can't disagree."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic.alias_generators import to_camel
 
@@ -131,20 +131,19 @@ def _own_first(model: type[Part]) -> list[str]:
     return [*own, *(key for key in vocabulary.keys_of(model) if key not in own)]
 
 
-def _inline(definitions: JsonObject, model: type[Part]) -> Json:
+def _inline(definitions: JsonObject, model: type[Part]) -> JsonObject:
     """Return the schema of a part that has a shorthand and therefore no definition."""
-    for part in definitions.values():
-        properties = part.get("properties") if isinstance(part, dict) else None
-        for value in properties.values() if isinstance(properties, dict) else ():
-            choices = value.get("anyOf", []) if isinstance(value, dict) else []
-            for choice in choices if isinstance(choices, list) else ():
-                if isinstance(choice, dict) and choice.get("description") == _raw(model):
-                    return choice
-    return None
+    words = (model.__doc__ or "").strip()
+    return next(found for found in _objects(definitions) if found.get("description") == words)
 
 
-def _raw(model: type[Part]) -> str:
-    return (model.__doc__ or "").strip()
+def _objects(schema: Json) -> Iterator[JsonObject]:
+    """Yield every mapping of a schema that describes a mapping, the innermost first."""
+    inner = schema.values() if isinstance(schema, dict) else schema
+    for part in inner if isinstance(inner, Iterable) and not isinstance(inner, str) else ():
+        yield from _objects(part)
+    if isinstance(schema, dict) and "properties" in schema:
+        yield schema
 
 
 def _value(value: JsonObject) -> str:

@@ -54,11 +54,13 @@ class _Anchor:
 class TreeBuilder:
     """Builds one document; ``marks`` always agree with the value built so far.
 
-    ``above`` is the number of lines of the file before what the events count from.
+    ``above`` is the number of lines of the file before what the events count from;
+    ``last`` is the last line they can mean, since libyaml counts one more at the end.
     """
 
     next_event: Callable[[], events.Event]
     above: int
+    last: int
     marks: Marks = field(default_factory=lambda: array("Q"))
     complaints: list[Complaint] = field(default_factory=list)
     _anchors: dict[str, _Anchor] = field(default_factory=dict)
@@ -89,7 +91,7 @@ class TreeBuilder:
         """Return where ``event`` begins, as a mark."""
         start = event.start_mark
         assert start is not None, "the parser marks every event"
-        return pack(start.line + self.above, start.column)
+        return pack(min(start.line, self.last) + self.above, start.column)
 
     def _value(self, event: events.Event) -> Yaml:
         if isinstance(event, events.ScalarEvent):

@@ -151,13 +151,12 @@ def _explain(model: type[Part], path: Path, detail: ErrorDetails) -> tuple[str, 
     expected = _EXPECTED.get(kind)
     if expected is not None:
         what, hint_for = expected
-        value = detail["input"]
-        return "wrong-type", f"{what} is expected, not {_kind(value)}", hint_for(value)
-    limit = _LIMITS.get(kind)
-    if limit is not None:
-        key, words = limit
-        return "out-of-range", f"{_show(detail['input'])} is not {words} {context[key]}", ""
-    return "invalid", detail["msg"], ""
+        given = detail["input"]
+        return "wrong-type", f"{what} is expected, not {_kind(given)}", hint_for(given)
+    key, words = _LIMITS.get(kind, ("", ""))
+    value = _show(detail["input"])
+    message = f"{value} is not {words} {_show(context[key])}" if key else detail["msg"]
+    return "out-of-range" if key else "invalid", message, ""
 
 
 def _explain_choice(expected: str, value: object) -> tuple[str, str, str]:
@@ -213,12 +212,11 @@ def _kind(value: object) -> str:
             return f"the text {_show(value)}"
         case list():
             return "a list"
-        case dict():
-            return "a mapping"
         case _:
-            return "nothing"
+            return "a mapping"
 
 
 def _show(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = text.lower() if isinstance(value, bool) else text
     return text if len(text) <= _VALUE_SHOWN else f"{text[:_VALUE_SHOWN]}…"

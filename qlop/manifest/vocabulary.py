@@ -69,7 +69,7 @@ _PVE_NUMBERED: Mapping[str, str] = {
 def alike(word: str, known: Iterable[str]) -> str | None:
     """Return the one of ``known`` that ``word`` was most likely meant to be."""
     by_lower = {name.lower(): name for name in sorted(known, reverse=True)}
-    found = get_close_matches(word.lower().replace("_", ""), by_lower, n=1, cutoff=_CUTOFF)
+    found = get_close_matches(_loose(word), by_lower, n=1, cutoff=_CUTOFF)
     return by_lower[found[0]] if found else None
 
 
@@ -77,20 +77,18 @@ def hint_for_key(top: type[Part], path: Path) -> str:
     """Return what may have been meant by the unknown key at the end of ``path``."""
     key = str(path[-1])
     model = model_at(top, path[:-1])
-    if model is None:
-        return ""
+    assert model is not None, "keys are refused only where the schema has a mapping"
     known = keys_of(model)
-    near = alike(key, known)
-    if near is not None and near.lower() == key.lower().replace("_", ""):
-        return f"did you mean `{near}`?"
-    places = [place for place in _places(top, key) if place]
-    if len(places) == 1:
-        return f"did you mean `{places[0]}`?"
+    here = {_loose(name): name for name in known}
+    if _loose(key) in here:
+        return f"did you mean `{here[_loose(key)]}`?"
     pve = _PVE_WORDS.get(key) or _PVE_NUMBERED.get(key.rstrip("0123456789"))
-    if pve is not None:
+    elsewhere = _elsewhere(top)
+    if pve is not None and _loose(key) not in elsewhere:
         return f"did you mean {pve}?"
-    if near is not None:
-        return f"did you mean `{near}`?"
+    found = get_close_matches(_loose(key), [*here, *elsewhere], n=1, cutoff=_CUTOFF)
+    if found:
+        return f"did you mean `{here.get(found[0]) or elsewhere[found[0]]}`?"
     return f"known here: {', '.join(known)}" if len(known) <= _KNOWN_SHOWN else ""
 
 
@@ -118,19 +116,25 @@ def part_in(annotation: object) -> type[Part] | None:
     return next((part for part in found if part is not None), None)
 
 
-def _places(top: type[Part], key: str) -> Iterator[str]:
-    """Yield the paths below ``spec`` at which ``key`` is known."""
+def _loose(word: str) -> str:
+    """Return a word without what people vary: case and underscores."""
+    return word.lower().replace("_", "")
+
+
+def _elsewhere(top: type[Part]) -> dict[str, str]:
+    """Return the keys that occur in one place below ``spec`` only, with that place."""
+    found: dict[str, list[str]] = {}
     spec = model_at(top, ("spec",))
-    if spec is not None:
-        yield from _places_in(spec, key, "")
+    for place in _places(spec, "") if spec is not None else ():
+        found.setdefault(_loose(place.rpartition(".")[2]), []).append(place)
+    return {key: places[0] for key, places in found.items() if len(places) == 1}
 
 
-def _places_in(model: type[Part], key: str, above: str) -> Iterator[str]:
+def _places(model: type[Part], above: str) -> Iterator[str]:
     for field in model.model_fields.values():
         place = f"{above}{field.alias}"
-        if field.alias == key:
-            yield place
+        yield place
         inner = part_in(field.annotation)
         if inner is not None:
             is_list = "list[" in str(field.annotation)
-            yield from _places_in(inner, key, f"{place}[]." if is_list else f"{place}.")
+            yield from _places(inner, f"{place}[]." if is_list else f"{place}.")
