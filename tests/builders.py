@@ -18,7 +18,7 @@ from qlop.model.desired import (
 )
 from qlop.model.finding import Origin
 from qlop.model.guest import Disk, GuestKind, Nic, OptionValue, Power
-from qlop.model.history import History, Intended
+from qlop.model.history import Ending, Finished, History, Intended
 from qlop.model.ids import (
     ActionId,
     ClusterName,
@@ -390,6 +390,26 @@ def intended(
         source=VmId(source) if source is not None else None,
         witness=witness,
         expects=dict(expects or {}),
+    )
+
+
+def finished(
+    verb: Verb = Verb.START,
+    *,
+    service: str = WEB,
+    action: str | None = None,
+    attempt: int = 1,
+    at: datetime = NOW,
+    succeeded: bool = True,
+) -> Finished:
+    """The end of what ``intended`` with the same arguments began."""
+    return Finished(
+        at=at,
+        action=ActionId(action if action is not None else f"{service}/{verb.value}/f00d"),
+        attempt=attempt,
+        ending=Ending.SUCCEEDED if succeeded else Ending.FAILED,
+        error="" if succeeded else "transient",
+        message="" if succeeded else "it broke",
     )
 
 

@@ -7,9 +7,10 @@ from qlop.model.desired import Desired, DesiredGuest
 from qlop.model.guest import GuestKind, Power
 from qlop.model.history import History, JournalRecord, fold
 from qlop.model.ids import GuestName
-from qlop.model.observed import Observed, ObservedGuest
+from qlop.model.observed import GuestConfig, Observed, ObservedGuest
 from qlop.model.owner import OwnerMark
 from qlop.model.plan import Plan, PlanInput, Premise
+from qlop.model.reading import Known
 from qlop.model.verdict import Act, Converged, Held, Hold, Verdict
 from qlop.planner import planner
 from qlop.planner.audit import audit
@@ -81,3 +82,7 @@ def answer(plan: Plan, subject: str = "web") -> Answer:
 def premise(mark: OwnerMark, power: Power | None = None) -> Premise:
     """What an action on a sealed guest insists on."""
     return Premise(mark=mark, witness=mark.witness, power=power)
+
+
+def known(config: GuestConfig) -> Known[GuestConfig]:
+    return Known(config)

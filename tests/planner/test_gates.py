@@ -1,0 +1,197 @@
+"""Not too many at once: budgets per service, and the fuse for the whole plan."""
+
+from dataclasses import replace
+
+import pytest
+
+from qlop.model.action import Action, Verb, verb_of
+from qlop.model.desired import DesiredGuest, DesiredNic
+from qlop.model.guest import Power
+from qlop.model.history import JournalRecord
+from qlop.model.ids import GuestName
+from qlop.model.observed import ObservedGuest
+from qlop.model.plan import Plan
+from qlop.model.policy import Fuse, Policy, Prune
+from qlop.model.verdict import Act, Hold
+from tests import builders as b
+from tests.planner import look
+
+LOOSE = Policy(fuse=Fuse(guests=100))
+
+
+def want(index: int, **more: object) -> DesiredGuest:
+    guest = b.desired_guest(
+        index=index, name=f"web-{index}", options={"cores": "2"}, may_reboot=True
+    )
+    return replace(guest, **more)  # type: ignore[arg-type]  # fields of the guest
+
+
+def due(
+    index: int, power: Power = Power.RUNNING, pending: tuple[str, ...] = ("cores",)
+) -> ObservedGuest:
+    """A replica that needs a reboot, unless nothing is pending."""
+    vmid = 10000 + index
+    config = b.config(b.mark("web", index, vmid), options={"cores": "2"}, pending=pending)
+    return b.guest(vmid, power=power, config=config)
+
+
+def fine(index: int) -> ObservedGuest:
+    return due(index, pending=())
+
+
+def flying(index: int) -> JournalRecord:
+    record = b.intended(Verb.START, index=index, vmid=10000 + index)
+    return replace(record, subject=GuestName(f"web-{index}"))
+
+
+@pytest.mark.parametrize(
+    ("guests", "journal", "budget", "rebooted"),
+    [
+        pytest.param([due(1), due(2), due(3)], [], 1, ["web-1"], id="one-at-a-time"),
+        pytest.param([due(1), due(2), due(3)], [], 2, ["web-1", "web-2"], id="two-at-a-time"),
+        pytest.param([due(1), due(2), due(3)], [], 3, ["web-1", "web-2", "web-3"], id="all"),
+        pytest.param([due(1), due(2), due(3)], [], 0, [], id="none"),
+        pytest.param([fine(1), due(2), due(3)], [], 1, ["web-2"], id="who-is-up-uses-nothing"),
+        pytest.param(
+            [due(1), due(2), due(3, Power.UNKNOWN, ())], [], 1, [], id="one-that-may-be-down"
+        ),
+        pytest.param([due(1), due(2)], [], 1, [], id="one-that-is-missing"),
+        pytest.param([due(1), due(2), fine(3)], [flying(3)], 1, [], id="one-in-flight"),
+        pytest.param(
+            [due(1), due(2), replace(fine(3), lock="backup")], [], 1, ["web-1"],
+            id="a-locked-one-is-up"
+        ),
+        pytest.param([due(1), due(2), fine(3)], [flying(3)], 2, ["web-1"], id="one-of-two-left"),
+    ],
+)  # fmt: skip
+def test_budget(
+    guests: list[ObservedGuest],
+    journal: list[JournalRecord],
+    budget: int,
+    rebooted: list[str],
+) -> None:
+    wants = b.desired(*(want(index) for index in (1, 2, 3)), policy=LOOSE, max_unavailable=budget)
+
+    plan = look.plan_of(wants, b.observed(*guests), journal)
+
+    assert [one.subject for one in look.actions(plan) if verb(one) == "reboot"] == rebooted
+
+
+def verb(action: Action) -> str:
+    return verb_of(action).value
+
+
+def test_over_budget_is_held_with_who_is_down() -> None:
+    wants = b.desired(want(1), want(2), want(3), policy=LOOSE)
+    down = due(3, Power.UNKNOWN, ())
+
+    plan = look.plan_of(wants, b.observed(due(1), due(2), down))
+
+    assert look.held(plan, "web-1").reason is Hold.BUDGET
+    assert look.held(plan, "web-1").message == (
+        "web-3 of web is down or about to be, and maxUnavailable is 1"
+    )
+
+
+def test_only_what_takes_it_down_and_what_follows_is_held() -> None:
+    changed = {"cores": "4", "onboot": "1"}
+    wants = b.desired(want(1, options=changed), policy=LOOSE, max_unavailable=0)
+
+    plan = look.plan_of(wants, b.observed(due(1)))
+
+    found = look.verdict(plan, "web-1")
+    assert look.verbs(plan) == ("configure",)
+    assert isinstance(found, Act)
+    assert found.actions == (plan.actions[0].id,)
+    assert look.held(plan, "web-1").reason is Hold.BUDGET
+
+
+def test_a_guest_that_is_down_anyway_needs_no_second_share() -> None:
+    wants = b.desired(want(1), policy=LOOSE, max_unavailable=0)
+
+    plan = look.plan_of(wants, b.observed(due(1, Power.STOPPED, ())))
+
+    assert look.verbs(plan) == ("start",)
+
+
+def test_a_guest_that_is_to_be_stopped_asks_nobody() -> None:
+    wants = b.desired(want(1, power=Power.STOPPED), policy=LOOSE, max_unavailable=0)
+
+    plan = look.plan_of(wants, b.observed(fine(1)))
+
+    assert look.verbs(plan) == ("shutdown",)
+
+
+def test_a_nic_taken_out_and_put_in_again_needs_a_share() -> None:
+    nic = DesiredNic(slot="net0", mac=None, properties={"model": "e1000"})
+    have = b.guest(config=b.config(b.mark(), nics=[b.nic()]))
+
+    plan = look.plan_of(
+        b.desired(b.desired_guest(nics=(nic,)), max_unavailable=0), b.observed(have)
+    )
+
+    assert look.held(plan).reason is Hold.BUDGET
+
+
+def test_services_do_not_share_a_budget() -> None:
+    db = b.guest(
+        10009, config=b.config(b.mark("db", 1, 10009), options={"cores": "2"}, pending=["cores"])
+    )
+    wants = b.desired(
+        want(1), want(2), b.desired_guest("db", options={"cores": "2"}, may_reboot=True)
+    )
+
+    plan = look.plan_of(wants, b.observed(due(1), due(2), db))
+
+    assert [one.subject for one in look.actions(plan)] == ["db", "web-1"]
+
+
+def orphans(number: int, prune: Prune, fuse: Fuse, *more: ObservedGuest) -> Plan:
+    guests = [due(index, Power.STOPPED) for index in range(1, number + 1)]
+    return look.plan_of(
+        b.desired(policy=Policy(prune=prune, fuse=fuse)), b.observed(*guests, *more)
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "fuse", "holds"),
+    [
+        pytest.param(3, Fuse(), True, id="three-of-three"),
+        pytest.param(4, Fuse(), False, id="four-of-four"),
+        pytest.param(4, Fuse(guests=4), True, id="a-fuse-for-four"),
+        pytest.param(1, Fuse(guests=0, share=0.0), False, id="none-at-all"),
+        pytest.param(8, Fuse(guests=0, share=1.0), True, id="all-of-them"),
+        pytest.param(8, Fuse(guests=0, share=0.9), False, id="nine-tenths"),
+    ],
+)
+def test_fuse(number: int, fuse: Fuse, *, holds: bool) -> None:
+    plan = orphans(number, Prune.DESTROY, fuse)
+
+    assert len(plan.actions) == (number if holds else 0)
+    if not holds:
+        assert {look.held(plan, name).reason for name in plan.verdicts} == {Hold.FUSE}
+
+
+def test_a_blown_fuse_holds_the_whole_plan() -> None:
+    guests = [due(index) for index in range(1, 5)]
+    wants = b.desired(
+        b.desired_guest("new"), policy=Policy(prune=Prune.DESTROY), max_unavailable=4
+    )
+
+    plan = look.plan_of(wants, b.observed(*guests))
+
+    assert plan.actions == ()
+    assert look.held(plan, "new").reason is Hold.FUSE
+    assert look.held(plan, "new").message == (
+        "this plan would destroy 4 and shut down 4 of 4 guests, more than the fuse allows (3);"
+        " nothing of it is done"
+    )
+
+
+def test_reboots_blow_the_fuse_too() -> None:
+    wants = b.desired(*(want(index) for index in (1, 2, 3, 4)), max_unavailable=4)
+
+    plan = look.plan_of(wants, b.observed(*(due(index) for index in (1, 2, 3, 4))))
+
+    assert plan.actions == ()
+    assert "reboot 4 of 4 guests" in look.held(plan, "web-1").message
