@@ -5,7 +5,7 @@ lists of the cluster in ``parse_resources``.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -80,14 +80,23 @@ def parse_tasks(payload: Json) -> Known[tuple[ObservedTask, ...]] | Unknown:
     Entries whose UPID can't be read are left out: they are of no task of a guest.
     """
     try:
-        found = [_task(row) for row in rows_of(payload, "tasks")]
+        found = [parse_task(row) for row in rows_of(payload, "tasks")]
     except Misread as error:
         return Unknown(f"tasks not understood: {error}")
-    tasks = [task for task in found if task is not None]
-    return Known(tuple(sorted(tasks, key=lambda task: (task.started_at, task.upid), reverse=True)))
+    return Known(newest_first([task for task in found if task is not None]))
 
 
-def _task(row: Row) -> ObservedTask | None:
+def newest_first(tasks: Iterable[ObservedTask]) -> tuple[ObservedTask, ...]:
+    """Return tasks in the order of their start, the last one first."""
+    return tuple(sorted(tasks, key=lambda task: (task.started_at, task.upid), reverse=True))
+
+
+def parse_task(row: Row) -> ObservedTask | None:
+    """Return a row of a list of tasks, None if its UPID can't be read.
+
+    Raises:
+        Misread: if a value is not a scalar.
+    """
     upid = text(row, "upid")
     parts = parse_upid(upid)
     if parts is None:
@@ -109,23 +118,23 @@ def _task(row: Row) -> ObservedTask | None:
 def parse_log(payload: Json) -> Known[tuple[LogEntry, ...]] | Unknown:
     """Return the cluster's log, in the order given."""
     try:
-        return Known(tuple(_log_entry(row) for row in rows_of(payload, "cluster log")))
+        return Known(tuple(parse_log_entry(row) for row in rows_of(payload, "cluster log")))
     except Misread as error:
         return Unknown(f"cluster log not understood: {error}")
 
 
-def log_id(row: Row) -> str:
-    """Return what names a line of the log; equal only for the same line."""
-    return f"{row.get('id') or row.get('uid')}@{row.get('node')}/{row.get('time')}"
+def parse_log_entry(row: Row) -> LogEntry:
+    """Return a line of the cluster's log.
 
-
-def _log_entry(row: Row) -> LogEntry:
+    Raises:
+        Misread: if a value is not a scalar.
+    """
     message = text(row, "msg")
     about = _LOGGED_GUEST.search(message)
     task = find_upid(message) if about is None else None
     vmid = vmid_of(about[1]) if about is not None else task.vmid if task is not None else None
     return LogEntry(
-        id=log_id(row),
+        id=f"{row.get('id') or row.get('uid')}@{row.get('node')}/{row.get('time')}",
         node=NodeName(text(row, "node")),
         user=text(row, "user"),
         message=message,

@@ -1,0 +1,36 @@
+"""Say what is to be observed, and how much effort it may take."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from qlop.model.ids import ClusterName, ServiceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interest:
+    """What the manifests want to know beyond configurations."""
+
+    cluster: ClusterName
+    snapshots_of: frozenset[ServiceName]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserverOptions:
+    """How much is read at once, and how often everything is read again.
+
+    ``audit_period`` is the time in which the audit round comes by every guest once; with
+    an SSH key, which shows every change, it takes ``audit_factor_with_ssh`` times that.
+    """
+
+    concurrency: int = 6
+    """pvedaemon has three workers; twice that keeps them busy."""
+    reading_time: timedelta = timedelta(seconds=15)
+    """How long one observation may read guests; the rest is left to the next."""
+    status_reads: int = 16
+    """How many guests that no node has reported are asked for in one observation."""
+    override: timedelta = timedelta(seconds=30)
+    """How long a guest's own word stands against the listing, which is 10 s late at most."""
+    audit_period: timedelta = timedelta(minutes=10)
+    audit_factor_with_ssh: int = 6
+    audit_pause: timedelta = timedelta(milliseconds=50)
+    """The least pause between two reads of the audit round."""

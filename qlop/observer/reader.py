@@ -1,0 +1,275 @@
+"""Read guests: whose turn it is, how many at once, and which answer is the latest."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TypeVar
+
+from qlop.model.guest import Power
+from qlop.model.ids import NodeName, VmId
+from qlop.model.observed import GuestConfig, ObservedGuest
+from qlop.model.reading import Known, Reading, Unknown
+from qlop.observer import assemble, collect
+from qlop.observer.assemble import Override
+from qlop.observer.memory import NOT_ASKED, NOT_READ, GuestMemory, Seen
+from qlop.observer.options import Interest, ObserverOptions
+from qlop.ports import PveApi
+
+T = TypeVar("T")
+CHANGED = Unknown("it has changed and could not be read again yet")
+
+
+class GuestReader:
+    """Keeps what is known of each guest up to date, reading as little as that takes."""
+
+    def __init__(self, api: PveApi, options: ObserverOptions) -> None:
+        """Read through ``api``, within the limits of ``options``."""
+        self._api = api
+        self._options = options
+        self.memory = GuestMemory()
+        self._guests: dict[VmId, ObservedGuest] = {}
+        self._offline: frozenset[NodeName] = frozenset()
+        self._touched: set[VmId] = set()
+        self._suspects: set[VmId] = set()
+        self._overridden: set[VmId] = set()
+        self._interest: Interest | None = None
+        self._tickets = 0
+
+    def touch(self, vmid: VmId) -> None:
+        """Have a guest read anew, power included, at the next ``read_due``."""
+        self._touched.add(vmid)
+
+    def note_ended(self, vmid: VmId) -> None:
+        """Note that a task of a guest has ended: everything about it may have changed."""
+        self.memory.mark_due(vmid)
+        self.memory.mark_snapshots_due(vmid)
+        if vmid in self._overridden:
+            self._touched.add(vmid)
+
+    def suspect_all(self) -> None:
+        """Note that any configuration may have changed unseen: the audit comes by soon."""
+        self._suspects |= {seen.row.vmid for seen in self.memory if not seen.config_due}
+
+    @property
+    def has_suspects(self) -> bool:
+        """Return whether the audit has reason to hurry."""
+        return bool(self._suspects)
+
+    def take_offline(self, offline: frozenset[NodeName]) -> None:
+        """Note which nodes are offline: what their guests do is seen or lost by that."""
+        changed = offline ^ self._offline
+        self._offline = offline
+        if changed:
+            self.memory.dirty |= {
+                seen.row.vmid for seen in self.memory if seen.row.node in changed
+            }
+
+    def stalest(self) -> Seen | None:
+        """Return the guest whose turn it is in the audit round, None if it is nobody's."""
+        while self._suspects:
+            seen = self.memory.find(self._suspects.pop())
+            if seen is not None and self._is_reachable(seen):
+                return seen
+        vmid = next(iter(self.memory.by_age), None)
+        if vmid is None:
+            return None
+        self.memory.by_age.move_to_end(vmid)
+        seen = self.memory.find(vmid)
+        return seen if seen is not None and self._is_reachable(seen) else None
+
+    async def read_due(self, now: datetime, interest: Interest) -> tuple[str, ...]:
+        """Read whatever is due, as long as one observation may; return the gaps left."""
+        if interest != self._interest:
+            self._interest = interest
+            for seen in self.memory:
+                self._take_interest(seen)
+        touched = {vmid for vmid in self._touched if self.memory.find(vmid) is not None}
+        self._touched.clear()
+        for vmid in touched:
+            self.memory.mark_due(vmid)
+            self.memory.mark_snapshots_due(vmid)
+        self._expire_overrides(now)
+        asked = self._reachable(self._whom_to_ask(touched))
+        reading = self._reachable(
+            sorted(self.memory.due, key=lambda vmid: (vmid not in touched, vmid))
+        )
+        if not asked and not reading:
+            return ()
+        try:
+            async with asyncio.timeout(self._options.reading_time.total_seconds()):
+                await self._work(now, iter(asked), iter(reading))
+        except TimeoutError:
+            left = sum(seen.config_due for seen in reading)
+            return (f"{left} guests could not be read in time; they follow",)
+        return ()
+
+    def renew(self) -> dict[VmId, ObservedGuest]:
+        """Return all guests: the same objects, and the same mapping, where nothing changed."""
+        changed = self.memory.removed
+        for vmid in self.memory.dirty:
+            seen = self.memory.find(vmid)
+            if seen is None:
+                continue
+            guest = assemble.guest_of(
+                seen.row,
+                _believed(seen.config, due=seen.config_due),
+                _believed(seen.snapshots, due=seen.snapshots_due),
+                override=seen.override,
+                node_online=seen.row.node not in self._offline,
+            )
+            if guest != seen.guest:
+                seen.guest = guest
+                changed = True
+        self.memory.dirty.clear()
+        self.memory.removed = False
+        if changed:
+            self._guests = {
+                seen.row.vmid: seen.guest for seen in self.memory if seen.guest is not None
+            }
+        return self._guests
+
+    async def read_config(self, seen: Seen) -> None:
+        """Read a guest's configuration; a slow answer never replaces a later one."""
+        self._tickets += 1
+        ticket = self._tickets
+        row = seen.row
+        power = seen.override.power if seen.override is not None else row.power
+        seen.config_due = False
+        reading: Known[GuestConfig] | Unknown = NOT_READ
+        try:
+            reading = await collect.config(
+                self._api,
+                row.kind,
+                row.node,
+                row.vmid,
+                power=power,
+                before=_value(seen.config) if seen.pending_known else None,
+            )
+        finally:
+            if isinstance(reading, Unknown):
+                seen.config_due = True
+        if ticket < seen.applied:
+            return
+        seen.applied = ticket
+        seen.pending_known = isinstance(reading, Known) and power is not Power.STOPPED
+        self._apply_config(seen, reading)
+
+    def _apply_config(self, seen: Seen, reading: Known[GuestConfig] | Unknown) -> None:
+        vmid = seen.row.vmid
+        before, after = _value(seen.config), _value(reading)
+        self.memory.dirty.add(vmid)
+        self.memory.by_age.pop(vmid, None)
+        if self.memory.find(vmid) is seen:
+            self.memory.by_age[vmid] = None
+        if before is None or after is None:
+            seen.config = reading
+            self.memory.mark_snapshots_due(vmid)
+        elif before is not after and (before.digest, before.pending) != (
+            after.digest,
+            after.pending,
+        ):
+            seen.config = reading
+            if before.options.get("parent") != after.options.get("parent"):
+                self.memory.mark_snapshots_due(vmid)
+        self._take_interest(seen)
+        self._settle_due(seen)
+
+    def _take_interest(self, seen: Seen) -> None:
+        """Begin or cease to follow a guest's snapshots."""
+        config = _value(seen.config)
+        mark = config.mark if config is not None else None
+        wanted = (
+            mark is not None
+            and self._interest is not None
+            and mark.cluster == self._interest.cluster
+            and mark.service in self._interest.snapshots_of
+        )
+        if wanted and seen.snapshots is NOT_ASKED:
+            seen.snapshots = NOT_READ
+            self.memory.mark_snapshots_due(seen.row.vmid)
+        elif not wanted and config is not None and seen.snapshots is not NOT_ASKED:
+            seen.snapshots, seen.snapshots_due = NOT_ASKED, False
+            self.memory.dirty.add(seen.row.vmid)
+
+    async def _read_snapshots(self, seen: Seen) -> None:
+        row = seen.row
+        seen.snapshots_due = False
+        reading: Reading[object] = NOT_READ
+        try:
+            seen.snapshots = reading = await collect.snapshots(
+                self._api, row.kind, row.node, row.vmid
+            )
+        finally:
+            if isinstance(reading, Unknown):
+                seen.snapshots_due = True
+        self.memory.dirty.add(row.vmid)
+        self._settle_due(seen)
+
+    async def _read_power(self, seen: Seen, now: datetime) -> None:
+        row = seen.row
+        reading = await collect.power(self._api, row.kind, row.node, row.vmid)
+        if isinstance(reading, Unknown):
+            return
+        override = Override(
+            power=reading.value[0], listed=row.power, until=now + self._options.override
+        )
+        self._set_override(seen, override if override.holds(seen.row, now) else None)
+
+    def _expire_overrides(self, now: datetime) -> None:
+        for vmid in tuple(self._overridden):
+            seen = self.memory.find(vmid)
+            if seen is None:
+                self._overridden.discard(vmid)
+            elif seen.override is None or not seen.override.holds(seen.row, now):
+                self._set_override(seen, None)
+
+    def _set_override(self, seen: Seen, override: Override | None) -> None:
+        vmid = seen.row.vmid
+        if override != seen.override:
+            seen.override = override
+            self.memory.dirty.add(vmid)
+        if override is None:
+            self._overridden.discard(vmid)
+        else:
+            self._overridden.add(vmid)
+
+    async def _work(self, now: datetime, asked: Iterator[Seen], reading: Iterator[Seen]) -> None:
+        """Let as many workers as allowed take from the two queues until they are empty."""
+
+        async def worker() -> None:
+            for seen in asked:
+                await self._read_power(seen, now)
+            for seen in reading:
+                if seen.config_due:
+                    await self.read_config(seen)
+                if seen.snapshots_due:
+                    await self._read_snapshots(seen)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._options.concurrency):
+                group.create_task(worker())
+
+    def _whom_to_ask(self, touched: set[VmId]) -> list[VmId]:
+        """Return the guests whose node is to be asked what they do, the touched ones first."""
+        unreported = sorted(self.memory.unreported - self._overridden - touched)
+        return [*sorted(touched), *unreported[: self._options.status_reads]]
+
+    def _reachable(self, vmids: list[VmId]) -> list[Seen]:
+        found = [seen for seen in map(self.memory.find, vmids) if seen is not None]
+        return [seen for seen in found if self._is_reachable(seen)]
+
+    def _is_reachable(self, seen: Seen) -> bool:
+        return seen.row.node not in self._offline
+
+    def _settle_due(self, seen: Seen) -> None:
+        if not seen.config_due and not seen.snapshots_due:
+            self.memory.due.discard(seen.row.vmid)
+
+
+def _value(reading: Reading[GuestConfig]) -> GuestConfig | None:
+    return reading.value if isinstance(reading, Known) else None
+
+
+def _believed(reading: Reading[T], *, due: bool) -> Reading[T]:
+    """Return a reading, or that it is old: what has changed is not what was read."""
+    return CHANGED if due and isinstance(reading, Known) else reading
