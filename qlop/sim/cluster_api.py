@@ -1,7 +1,5 @@
 """Answer for the cluster as a whole: version, membership, log, options, backup jobs."""
 
-import hashlib
-
 from qlop.ports import Json
 from qlop.sim import qemu_options
 from qlop.sim.call import Call, Handlers
@@ -192,13 +190,6 @@ def replications(call: Call) -> Json:
     return [dict[str, Json](item) for item in call.world.replications.values()]
 
 
-def firewall_options(call: Call) -> Json:
-    """Answer ``GET /cluster/firewall/options``."""
-    stored = call.world.firewall.get("cluster", {"enable": "0"})
-    digest = hashlib.sha1(str(sorted(stored.items())).encode(), usedforsecurity=False).hexdigest()
-    return {**stored, "enable": int(stored.get("enable", "0")), "digest": digest}
-
-
 HANDLERS: Handlers = {
     "GET /version": version,
     "GET /nodes/{node}/version": version,
@@ -213,5 +204,4 @@ HANDLERS: Handlers = {
     "PUT /cluster/backup/{id}": update_job,
     "DELETE /cluster/backup/{id}": delete_job,
     "GET /cluster/replication": replications,
-    "GET /cluster/firewall/options": firewall_options,
 }

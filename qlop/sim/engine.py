@@ -178,9 +178,13 @@ class World:
         self.log.append(entry)
 
     def push(self, node: str, see: Callable[[Guest], Seen]) -> None:
-        """Let the node's status daemon publish what it sees."""
-        host = self.nodes[node]
+        """Let the node's status daemon publish what it sees, now and in its rhythm."""
         self.schedule(self.spec.timing.push_s, lambda: self.push(node, see))
+        self.publish(node, see)
+
+    def publish(self, node: str, see: Callable[[Guest], Seen]) -> None:
+        """Publish what a node's status daemon sees now, outside its rhythm."""
+        host = self.nodes[node]
         if not host.up:
             return
         host.pushed_at = self.now

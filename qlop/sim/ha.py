@@ -76,11 +76,24 @@ def abort_shutdowns(call: Call, kind: str) -> None:
 
 def ensure_ticking(world: World) -> None:
     """Let the manager look at its services from now on."""
+    if not world.ha.is_manager_up:
+        return
     if not world.ha.master:
         world.ha.master = next(iter(world.nodes))
     if not world.ha.ticking:
         world.ha.ticking = True
         world.schedule(TICK_S / 4, lambda: _tick(world))
+
+
+def state_of(world: World, service: Service) -> str | None:
+    """Return the manager's state of a service as guests and lists show it.
+
+    ``None`` while no manager has taken notice of it.
+    """
+    if service.state == "queued" and not world.ha.is_manager_up:
+        return None
+    shown = {"starting": "started", "stopping": "request_stop", "queued": "started"}
+    return shown.get(service.state, service.state)
 
 
 def _tick(world: World) -> None:

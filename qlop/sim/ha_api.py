@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 
 from qlop.ports import Json
-from qlop.sim import ha, status
+from qlop.sim import ha
 from qlop.sim.call import Call, Handlers
 from qlop.sim.engine import World
 from qlop.sim.ha_state import Service
@@ -72,6 +72,12 @@ def groups(call: Call) -> Json:
     raise ApiError("cannot index groups: ha groups have been migrated to rules")
 
 
+def create_group(call: Call) -> Json:
+    """Answer ``POST /cluster/ha/groups``: gone since PVE 9."""
+    del call
+    raise ApiError("cannot create group: ha groups have been migrated to rules")
+
+
 def resources(call: Call) -> Json:
     """Answer ``GET /cluster/ha/resources``."""
     wanted = call.get("type")
@@ -103,7 +109,7 @@ def add(call: Call) -> Json:
     if "group" in call.params:
         raise ApiError("cannot create ha resource: ha groups have been migrated to rules")
     if sid in world.ha.services:
-        raise ApiError(f"resource ID '{sid}' already defined")
+        raise ApiError(f"create resource failed: resource ID '{sid}' already defined")
     world.need_quorum("domain-ha")
     options = {key: value for key, value in call.params.items() if key not in {"sid", "type"}}
     _rename_enabled(options)
@@ -130,7 +136,7 @@ def update(call: Call) -> Json:
             "update resources config failed: detected modified configuration - file changed by "
             "other user? Try again."
         )
-    world.need_quorum("domain-ha")
+    world.need_quorum_prefixed("update resources config failed: ", "domain-ha")
     for name in split_list(call.text("delete")):
         service.options.pop(name, None)
     ours = {"sid", "delete", "digest"}
@@ -165,6 +171,7 @@ def move(call: Call) -> Json:
     service = call.world.ha.services.get(sid)
     if service is None:
         raise ApiError(f"resource '{sid}' is not HA managed")
+    call.world.need_quorum("domain-ha")
     node = call.params["node"]
     service.target = node
     ha.ensure_ticking(call.world)
@@ -176,8 +183,8 @@ def rules(call: Call) -> Json:
     wanted = call.get("type")
     digest = _digest(call.world, "rules")
     return [
-        {**rule, "rule": name, "digest": digest}
-        for name, rule in sorted(call.world.ha.rules.items())
+        {**rule, "rule": name, "digest": digest, "order": order}
+        for order, (name, rule) in enumerate(call.world.ha.rules.items(), 1)
         if wanted is None or rule.get("type") == wanted
     ]
 
@@ -191,6 +198,7 @@ def rule(call: Call) -> Json:
         **call.world.ha.rules[name],
         "rule": name,
         "digest": _digest(call.world, "rules"),
+        "order": list(call.world.ha.rules).index(name) + 1,
     }
 
 
@@ -256,6 +264,7 @@ def current(call: Call) -> Json:
         }
     ]
     if not world.ha.master:
+        rows += [_service_row(world, service) for service in world.ha.services.values()]
         return rows
     master, now = world.ha.master, world.stamp()
     rows.append(
@@ -283,26 +292,26 @@ def current(call: Call) -> Json:
                 "status": f"{name} ({mode}, {_date(at)})",
             }
         )
-    rows += [_service_row(service) for service in world.ha.services.values()]
+    rows += [_service_row(world, service) for service in world.ha.services.values()]
     return rows
 
 
-def _service_row(service: Service) -> Row:
+def _service_row(world: World, service: Service) -> Row:
     options = service.options
-    crm = status.ha_state(service.state)
     row: Row = {
         "id": f"service:{service.sid}",
         "type": "service",
         "sid": service.sid,
         "node": service.node,
         "state": service.state,
-        "crm_state": crm,
         "request_state": service.request,
         "max_restart": int(options.get("max_restart", "1")),
         "max_relocate": int(options.get("max_relocate", "1")),
         "failback": int(options.get("failback", "1")),
         "status": f"{service.sid} ({service.node}, {service.state})",
     }
+    if (state := ha.state_of(world, service)) is not None:
+        row["crm_state"] = state
     if "comment" in options:
         row["comment"] = options["comment"]
     return row
@@ -345,6 +354,7 @@ _RESOURCE = "/cluster/ha/resources/{sid}"
 HANDLERS: Handlers = {
     "GET /cluster/ha": index,
     "GET /cluster/ha/groups": groups,
+    "POST /cluster/ha/groups": create_group,
     "GET /cluster/ha/status": status_index,
     "GET /cluster/ha/status/current": current,
     "GET /cluster/ha/status/manager_status": manager,

@@ -40,6 +40,8 @@ class HaState:
     active_nodes: set[str] = field(default_factory=set)
     maintenance: set[str] = field(default_factory=set)
     ticking: bool = False
+    is_manager_up: bool = True
+    """Whether the HA services run at all: without them requests only pile up."""
 
     def of(self, vmid: int) -> Service | None:
         """Return the service of a guest."""

@@ -14,6 +14,10 @@ from qlop.sim.state import Guest
 UNPLUG_WAIT_S = 5.0
 """How long PVE waits for the guest to let a device go; a guest without a system never does."""
 
+_SCSI_WAIT_S = 12.0
+"""How long the removal of a SCSI disk takes when no system answers for it: the host bus lets
+go of it all the same."""
+
 _DISK_FIXED = ("aio", "discard", "iothread", "queues", "product", "cache", "ssd", "vendor", "ro")
 
 
@@ -157,7 +161,7 @@ def _set_drive(world: World, guest: Guest, option: str, value: str, *, hot: bool
         return 0.2
     old, new = drives.parse(guest.config[option]), drives.parse(value)
     if old.get("media", "disk") != new.get("media", "disk"):
-        raise _PlugError("unable to change media type\n".rstrip())
+        raise _PlugError("unable to change media type")
     if drives.is_cdrom(guest.config[option]):
         return 0.0
     if old["file"] == new["file"]:
@@ -178,8 +182,10 @@ def _set_agent(guest: Guest, value: str) -> None:
 
 
 def _unplug(world: World, guest: Guest, option: str) -> float:
-    """Take a device from the guest: only an operating system lets it go."""
+    """Take a device from the guest: only an operating system lets a PCI device go."""
     assert guest.run is not None
+    if option.startswith("scsi"):
+        return 0.5 if world.now >= guest.run.booted_at else _SCSI_WAIT_S
     if world.now < guest.run.booted_at or guest.run.acpi_deaf:
         raise _PlugError(f"error on hot-unplugging device '{option}'")
     return 0.5

@@ -57,7 +57,8 @@ def shown(config: Mapping[str, str]) -> Row:
     row: Row = {}
     for key, value in config.items():
         if key == "description":
-            row[key] = value if value.endswith("\n") else value + "\n"
+            if text := value.rstrip("\n"):
+                row[key] = text + "\n"
         else:
             row[key] = qemu_options.shown_value(key, value, _integers())
     return row

@@ -84,7 +84,7 @@ def create_mount(world: World, guest: Guest, value: str) -> str:
     if requested is not None:
         name, gib = requested
         storage = volumes.on_node(world, name, guest.node)
-        size = int(gib * 1024**3)
+        size = int(gib * 1024) * 1024**2
         format_ = "subvol" if size == 0 and storage.has_files else ""
         volume = volumes.allocate(
             world,

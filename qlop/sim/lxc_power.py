@@ -157,6 +157,19 @@ def migrate(call: Call) -> Json:
     return call.fork("vzmigrate", call.vmid, lambda task: work(world, task, call.vmid, call))
 
 
+def preconditions(call: Call) -> Json:
+    """Answer ``GET …/migrate``."""
+    world = call.world
+    guest = call.guest()
+    target = call.get("target")
+    others = [name for name in world.nodes if name != call.node]
+    return {
+        "running": 1 if guest.is_running else 0,
+        "allowed-nodes": list[Json](others if target is None else [target]),
+        "not-allowed-nodes": {},
+    }
+
+
 def _say(world: World, task: Task, text: str) -> None:
     at = dt.datetime.fromtimestamp(world.stamp(), tz=dt.UTC)
     task.say(f"{at:%Y-%m-%d %H:%M:%S} {text}")
@@ -278,5 +291,6 @@ HANDLERS: Handlers = {
     "POST /nodes/{node}/lxc/{vmid}/status/reboot": reboot,
     "POST /nodes/{node}/lxc/{vmid}/status/suspend": suspend,
     "POST /nodes/{node}/lxc/{vmid}/status/resume": resume,
+    "GET /nodes/{node}/lxc/{vmid}/migrate": preconditions,
     "POST /nodes/{node}/lxc/{vmid}/migrate": migrate,
 }

@@ -67,7 +67,14 @@ def _check_startable(world: World, guest: Guest) -> None:
                 if guest.kind is Kind.LXC:
                     raise TaskError(f"startup for container '{guest.vmid}' failed")
                 raise TaskError(f"bridge '{bridge}' does not exist")
-    if guest.kind is Kind.QEMU and cpus(guest.config) > node.cores:
+    if guest.kind is Kind.LXC:
+        return
+    if not node.has_kvm and guest.config.get("kvm") != "0":
+        raise TaskError(
+            "KVM virtualisation configured, but not available. Either disable in VM "
+            "configuration or enable in BIOS."
+        )
+    if cpus(guest.config) > node.cores:
         raise TaskError(f"MAX {node.cores} vcpus allowed per VM on this node")
 
 

@@ -154,12 +154,9 @@ def check_destroyable(call: Call, guest: Guest) -> None:
     if guest.config.get("protection") == "1":
         raise ApiError(f"can't remove {name} {guest.vmid} - protection mode enabled")
     if call.world.ha.of(guest.vmid) is not None and not call.flag("purge"):
-        if guest.kind is Kind.LXC:
-            raise ApiError(
-                "unable to remove CT - used in HA resources and purge parameter not set."
-            )
         raise ApiError(
-            f"unable to remove VM {guest.vmid} - used in HA resources and purge parameter not set."
+            f"unable to remove {name} {guest.vmid} - used in HA resources and purge parameter "
+            f"not set."
         )
 
 
@@ -194,6 +191,7 @@ def purge(call: Call, task: Task, guest: Guest) -> None:
     service = world.ha.of(guest.vmid)
     if service is not None:
         del world.ha.services[service.sid]
+        task.say(f"NOTE: removed {name} {guest.vmid} from HA resource configuration.")
     for job in world.jobs.values():
         listed = [item for item in job.get("vmid", "").split(",") if item]
         if str(guest.vmid) in listed:

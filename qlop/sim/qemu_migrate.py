@@ -70,7 +70,8 @@ def _disk_row(key: str, volume: Volume, guest: Guest) -> Row:
     }
     if not is_unused:
         row["drivename"] = key
-        row["size"] = volume.size_bytes
+        if "cloudinit" not in volume.name:
+            row["size"] = volume.size_bytes
     return row
 
 

@@ -168,7 +168,8 @@ def shown(config: Mapping[str, str], integers: frozenset[str]) -> Row:
         if key == "cipassword":
             row[key] = HIDDEN
         elif key == "description":
-            row[key] = value.rstrip()
+            if text := value.rstrip():
+                row[key] = text
         else:
             row[key] = shown_value(key, value, integers)
     return row

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import orjson
 
 from qlop.ports import Json
-from qlop.sim import injection, status, volumes
+from qlop.sim import ha, injection, status, volumes
 from qlop.sim.call import Call, Handlers
 from qlop.sim.engine import World
 from qlop.sim.state import Guest
@@ -71,7 +71,9 @@ def _ha(world: World, guest: Guest) -> str | None:
     if not world.ha.services:
         return None
     service = world.ha.of(guest.vmid)
-    return None if service is None else status.ha_state(service.state)
+    if service is None:
+        return None
+    return ha.state_of(world, service) or "started"
 
 
 def guest_row(world: World, guest: Guest, *, hidden: bool = False) -> Row:
@@ -124,6 +126,8 @@ def node_rows(call: Call) -> Iterator[Row]:
     for name in sorted(world.nodes):
         row = node_row(world, name, full=call.may(f"/nodes/{name}", "Sys.Audit"))
         row["cgroup-mode"] = 2
+        if world.ha.services:
+            row["hastate"] = "maintenance" if name in world.ha.maintenance else "online"
         row.pop("ssl_fingerprint", None)
         yield row
 
@@ -211,9 +215,10 @@ def _zones(call: Call) -> Iterator[Row]:
     for node in sorted(world.nodes):
         if call.may("/sdn/zones/localnetwork", "SDN.Audit"):
             yield {
-                "id": f"sdn/{node}/localnetwork",
-                "type": "sdn",
-                "sdn": "localnetwork",
+                "id": f"network/{node}/zone/localnetwork",
+                "type": "network",
+                "network": "localnetwork",
+                "network-type": "zone",
                 "node": node,
                 "status": "ok" if world.is_online(node) else "unknown",
             }

@@ -25,6 +25,8 @@ _EXTENSIONS = {
 _DUMP_LOCK_WAIT_S = 180 * 60
 """How long a backup waits for another one on the same node (``lockwait``)."""
 
+_STOP_WAIT_MINUTES = 10
+
 _RESTORE_LOCK_WAIT_S = 5.0
 
 
@@ -106,8 +108,7 @@ def _dump(call: Call, task: Task, guest: Guest, storage_name: str) -> Worker:
     try:
         task.say(f"INFO: status = {'running' if was_running else 'stopped'}")
         if was_running and call.text("mode", "snapshot") == "stop":
-            yield world.spec.timing.guest_shutdown_s
-            power.kill(world, guest)
+            yield from _stop_first(call, task, guest)
         size = _payload(world, guest)
         yield world.spec.timing.backup_s_per_gib * size / 1024**3 + 1.0
         _write_archive(call, guest, storage_name, at, size)
@@ -122,6 +123,25 @@ def _dump(call: Call, task: Task, guest: Guest, storage_name: str) -> Worker:
         f"INFO: Finished Backup of {kind} {guest.vmid} "
         f"({seconds // 3600:02d}:{seconds % 3600 // 60:02d}:{seconds % 60:02d})"
     )
+
+
+def _stop_first(call: Call, task: Task, guest: Guest) -> Worker:
+    """Shut the guest down for the backup, holding its lock file meanwhile."""
+    world = call.world
+    task.say("INFO: stopping virtual guest")
+    timeout_s = call.number("stopwait", _STOP_WAIT_MINUTES) * 60
+    yield from world.hold(task, guest_lock(guest.vmid))
+    try:
+        if guest.kind is Kind.QEMU:
+            yield from power.ask_down(world, task, guest, timeout_s, force=False)
+        else:
+            yield world.spec.timing.lxc_shutdown_s
+            power.kill(world, guest)
+    except TaskError as error:
+        command = f"qm shutdown {guest.vmid} --skiplock --keepActive --timeout {timeout_s}"
+        raise TaskError(f"command '{command}' failed: exit code 255") from error
+    finally:
+        world.let_go(task, guest_lock(guest.vmid))
 
 
 def _payload(world: World, guest: Guest) -> int:
@@ -203,9 +223,12 @@ def _restore(call: Call, kind: Kind, archive: str) -> Json:
                 f"unable to restore {name} {vmid} - {name} {vmid} already exists on node "
                 f"'{taken.node}'"
             )
+        try:
+            world.enter(guest_lock(vmid), call.waited_s, wait_s=_RESTORE_LOCK_WAIT_S)
+        except ApiError as error:
+            raise ApiError(f"unable to restore {name} {vmid} - {error}") from error
         if taken.is_running:
             raise ApiError(f"unable to restore {name} {vmid} - vm is running")
-        world.enter(guest_lock(vmid), call.waited_s, wait_s=_RESTORE_LOCK_WAIT_S)
     task_kind = "qmrestore" if kind is Kind.QEMU else "vzrestore"
     return call.fork(task_kind, vmid, lambda task: _unpack(call, task, kind, volume))
 

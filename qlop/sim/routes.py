@@ -3,8 +3,11 @@
 from qlop.sim import (
     access_api,
     agent,
+    bulk_api,
     cluster_api,
+    console,
     disks,
+    firewall_api,
     ha_api,
     lxc_config,
     lxc_create,
@@ -28,8 +31,11 @@ from qlop.sim.call import Handler
 _MODULES = (
     access_api,
     agent,
+    bulk_api,
     cluster_api,
+    console,
     disks,
+    firewall_api,
     ha_api,
     lxc_config,
     lxc_create,

@@ -262,11 +262,12 @@ def _rollback(call: Call, task: Task) -> Worker:
     yield world.spec.timing.snapshot_s
     _restore(world, guest, before, section, name)
     write(world, guest)
-    wants_start = call.flag("start") or bool(section.get("vmstate"))
-    if wants_start:
-        world.let_go(task, guest_lock(call.vmid))
+    if section.get("vmstate"):
         yield world.spec.timing.start_s
-        power.launch(world, guest, boot_s=0.0 if section.get("vmstate") else None)
+        power.launch(world, guest, boot_s=0.0)
+    elif call.flag("start"):
+        world.let_go(task, guest_lock(call.vmid))
+        power.autostart(world, guest, call.who.full)
 
 
 def _need_latest(world: World, guest: Guest, name: str) -> None:

@@ -209,6 +209,8 @@ class Node:
     bridges: list[str] = field(default_factory=lambda: ["vmbr0"])
     config: dict[str, str] = field(default_factory=dict)
     rootfs_bytes: int = 1_000_000_000_000
+    has_kvm: bool = True
+    """Whether the processor can virtualize; else only VMs with ``kvm: 0`` start."""
 
 
 Worker = Generator[float, None, None]

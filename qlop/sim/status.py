@@ -1,7 +1,7 @@
 """Tell how guests are: one, all of a node, and what the status daemons push."""
 
 from qlop.ports import Json
-from qlop.sim import drives, lxc_options, power, qemu_options, volumes
+from qlop.sim import drives, ha, lxc_options, power, qemu_options, volumes
 from qlop.sim.call import Call, Handlers
 from qlop.sim.engine import World
 from qlop.sim.state import Guest, Kind, Run, Seen
@@ -116,17 +116,10 @@ def current(call: Call) -> Json:
     if service is None:
         row["ha"] = {"managed": 0}
     else:
-        row["ha"] = {"managed": 1, "state": ha_state(service.state)}
+        row["ha"] = {"managed": 1, "state": ha.state_of(call.world, service)}
     if guest.kind is Kind.QEMU and qemu_options.agent_is_on(guest.config):
         row["agent"] = 1
     return row
-
-
-def ha_state(state: str) -> str:
-    """Return the manager's state of a service as a guest's status shows it."""
-    return {"starting": "started", "stopping": "request_stop", "queued": "started"}.get(
-        state, state
-    )
 
 
 def listing(call: Call) -> Json:
@@ -199,13 +192,25 @@ def _add_running_vm(world: World, guest: Guest, run: Run, row: Row, *, full: boo
         diskwrite=uptime * 1024,
     )
     if not full:
+        del row["diskread"], row["diskwrite"]
         return
     row["running-machine"] = run.machine
     row["running-qemu"] = "10.0.13"
     row["balloon"] = memory
-    row["ballooninfo"] = {"actual": memory, "max_mem": memory}
+    balloon: Row = {"actual": memory, "max_mem": memory}
     if power.installed(world, guest).value != "none" and world.now >= run.booted_at:
-        row["freemem"] = memory - int(memory * share)
+        free = memory - int(memory * share)
+        row["freemem"] = free
+        balloon.update(
+            free_mem=free,
+            total_mem=int(memory * 0.85),
+            last_update=world.stamp(),
+            major_page_faults=0,
+            minor_page_faults=2128,
+            mem_swapped_in=0,
+            mem_swapped_out=0,
+        )
+    row["ballooninfo"] = balloon
     row["nics"] = {
         f"tap{guest.vmid}i{key[3:]}": {"netin": uptime * 120, "netout": uptime * 80}
         for key in drives.numbered(guest.config, "net")
@@ -217,7 +222,7 @@ def _add_running_vm(world: World, guest: Guest, run: Run, row: Row, *, full: boo
             "account_invalid": True,
             "timed_stats": [],
         }
-        for key in guest.config
+        for key in run.devices
         if drives.is_drive(key) and key not in {"efidisk0", "tpmstate0"}
     }
     row["proxmox-support"] = {

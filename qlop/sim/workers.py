@@ -5,7 +5,7 @@ from collections.abc import Callable
 from qlop.sim.engine import World
 from qlop.sim.faults import Effect
 from qlop.sim.state import Task, Worker
-from qlop.sim.wire import TaskError
+from qlop.sim.wire import ApiError, TaskError
 
 _FIRST_STEP_S = 0.01
 """From the fork until the worker does something: the UPID is out before that."""
@@ -64,7 +64,7 @@ def _step(world: World, task: Task) -> None:
         wait_s = next(task.worker)
     except StopIteration:
         _end(world, task, f"WARNINGS: {task.warnings}" if task.warnings else "OK")
-    except TaskError as error:
+    except (TaskError, ApiError) as error:
         _end(world, task, str(error))
     else:
         world.schedule(wait_s, lambda: _step(world, task))
@@ -79,7 +79,7 @@ def kill(world: World, task: Task, text: str) -> None:
         task.worker.throw(TaskError(text))
     except StopIteration:
         _end(world, task, "OK")
-    except TaskError as error:
+    except (TaskError, ApiError) as error:
         _end(world, task, str(error))
     else:
         task.worker.close()

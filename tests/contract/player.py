@@ -164,13 +164,18 @@ class Player:
     def _learn_rows(self, recorded: list[Any], simulated: list[Any]) -> None:
         for key in ("vmid", "key", "name"):
             if all(isinstance(row, dict) and key in row for row in recorded + simulated):
+                if len({row[key] for row in recorded}) < len(recorded):
+                    continue
                 ours = {row[key]: row for row in simulated}
                 for row in recorded:
                     self._learn(row, ours.get(row[key]))
                 return
-        if len(recorded) == len(simulated):
-            for ours, theirs in zip(simulated, recorded, strict=True):
-                self._learn(theirs, ours)
+        by = "ctime" if all("ctime" in row for row in recorded + simulated) else None
+        if by is not None:
+            recorded = sorted(recorded, key=lambda row: (row[by], row["volid"]))
+            simulated = sorted(simulated, key=lambda row: (row[by], row["volid"]))
+        for ours, theirs in zip(simulated, recorded, strict=False):
+            self._learn(theirs, ours)
 
     def _translate_value(self, value: Json) -> Json:
         if isinstance(value, str):

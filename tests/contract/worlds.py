@@ -48,10 +48,17 @@ _LOCAL = StorageSpec(
 _SHARED = StorageSpec(
     name="shared",
     type="dir",
-    content=("images", "rootdir"),
+    content=("vztmpl", "snippets", "rootdir", "images", "backup"),
     total_gib=270553174016 / GIB,
     shared=True,
     options={"path": "/mnt/shared"},
+)
+_BTR = StorageSpec(
+    name="btr",
+    type="btrfs",
+    content=("images", "rootdir"),
+    total_gib=270553174016 / GIB,
+    options={"path": "/mnt/btr"},
 )
 
 
@@ -60,7 +67,12 @@ def cluster_for(entries: list[Exchange | Note]) -> tuple[Cluster, str]:
     exchanges = [entry for entry in entries if isinstance(entry, Exchange)]
     text = "".join(exchange.url for exchange in exchanges)
     nodes = ("cl1", "cl2") if "/nodes/cl" in text else ("pve1",)
-    storages = (_LOCAL, _SHARED) if "shared:" in "".join(e.text for e in exchanges) else (_LOCAL,)
+    everything = "".join(f"{exchange.body} {exchange.text}" for exchange in exchanges)
+    storages = tuple(
+        storage
+        for storage in (_LOCAL, _SHARED, _BTR)
+        if re.search(rf"\b{storage.name}(:|%3A)", everything)
+    )
     spec = ClusterSpec(
         name="lab",
         nodes=tuple(
@@ -74,6 +86,9 @@ def cluster_for(entries: list[Exchange | Note]) -> tuple[Cluster, str]:
     root = User(userid="root@pam", password="lab")
     root.tokens["test"] = Token(secret="TOKEN-SECRET", privsep=False)
     cluster.world.access.users["root@pam"] = root
+    for host in cluster.world.nodes.values():
+        host.has_kvm = False
+    cluster.world.ha.is_manager_up = len(nodes) > 1
     _add_guests(cluster, exchanges)
     _add_volumes(cluster, exchanges)
     _add_tasks(cluster, exchanges)
@@ -218,12 +233,15 @@ def _add_volumes(cluster: Cluster, exchanges: list[Exchange]) -> None:
     templates = {
         unfold
         for exchange in exchanges
-        for unfold in re.findall(r"local%3Avztmpl%2F([\w.-]+)", exchange.body or "")
-        if unfold != "none.tar.gz"
+        for unfold in re.findall(r"(\w+)%3Avztmpl%2F([\w.-]+)", exchange.body or "")
+        if unfold[1] != "none.tar.gz"
     }
-    for template in sorted(templates):
+    for storage, template in sorted(templates):
+        if world.storages[storage].shared:
+            _add_file(cluster, f"{storage}:vztmpl/{template}", "", 670_000)
+            continue
         for node in world.nodes:
-            _add_file(cluster, f"local:vztmpl/{template}", node, 670_000)
+            _add_file(cluster, f"{storage}:vztmpl/{template}", node, 670_000)
 
 
 def _add_file(cluster: Cluster, volid: str, node: str, size: int) -> None:
