@@ -130,8 +130,8 @@ OTHER = "web/start/beef"
                 b.intended(attempt=2),
                 ended(attempt=2, ending=Ending.SUPERSEDED),
             ],
-            {},
-            id="then-the-world-had-moved",
+            {"web/start/f00d": failed(1)},
+            id="then-nothing-was-sent",
         ),
     ],
 )
