@@ -3,6 +3,7 @@
 After ``PVE/API2/Qemu/Agent.pm`` and what a guest with a real agent was recorded to say.
 """
 
+import re
 import shlex
 
 from qlop.ports import Json
@@ -43,6 +44,27 @@ _COMMANDS = [
     "suspend-ram",
 ]
 
+_MORE = (
+    "file-close",
+    "file-flush",
+    "file-open",
+    "file-seek",
+    "fsfreeze-freeze-list",
+    "get-cpustats",
+    "get-devices",
+    "get-disks",
+    "get-diskstats",
+    "set-memory-blocks",
+    "set-time",
+    "set-vcpus",
+    "ssh-add-authorized-keys",
+    "ssh-get-authorized-keys",
+    "ssh-remove-authorized-keys",
+    "sync",
+    "sync-delimited",
+)
+"""What the agent has and the API has no call for."""
+
 _WHILE_FROZEN = {"fsfreeze-status", "fsfreeze-thaw", "ping", "info"}
 """What a frozen agent still does."""
 
@@ -51,10 +73,10 @@ def _run(call: Call) -> tuple[Guest, Run]:
     guest = call.guest()
     if guest.run is None:
         raise ApiError(f"VM {call.vmid} is not running")
-    if not qemu_options.agent_is_on(guest.config):
+    if "agent" not in guest.config:
         raise ApiError("No QEMU guest agent configured")
-    if not qemu_options.agent_is_on(guest.run.devices) and not guest.run.devices.get("agent"):
-        raise ApiError(_NOT_RUNNING, delay_s=_SILENT_S)
+    if not qemu_options.agent_is_on(guest.config):
+        raise ApiError(_NOT_RUNNING)
     if not power.agent_answers(call.world, guest):
         raise ApiError(_NOT_RUNNING, delay_s=_SILENT_S)
     call.delay_s += _ANSWER_S
@@ -88,7 +110,7 @@ def _command(call: Call, name: str) -> Json:
         case "info":
             commands: list[Json] = [
                 {"name": f"guest-{item}", "enabled": True, "success-response": True}
-                for item in _COMMANDS
+                for item in (*_COMMANDS, *_MORE)
             ]
             result = {"version": "7.2.22", "supported_commands": commands}
         case "fsfreeze-freeze" | "fsfreeze-thaw" | "fsfreeze-status":
@@ -144,7 +166,16 @@ def _facts(call: Call, guest: Guest, name: str) -> Json:
                 "name": "sda1",
                 "type": "ext4",
                 "mountpoint": "/",
-                "disk": [],
+                "disk": [
+                    {
+                        "bus": 0,
+                        "bus-type": "scsi",
+                        "target": 0,
+                        "unit": 0,
+                        "dev": "/dev/sda1",
+                        "pci-controller": {"bus": 1, "slot": 1, "domain": 0, "function": 0},
+                    }
+                ],
                 "used-bytes": 2_000_000_000,
                 "total-bytes": 8_000_000_000,
             }
@@ -179,7 +210,7 @@ def _interface(name: str, mac: str, address: str, prefix: int) -> Row:
 
 def execute(call: Call) -> Json:
     """Answer ``POST …/agent/exec``."""
-    _, run = _run(call)
+    guest, run = _run(call)
     if run.frozen:
         raise ApiError(
             "Agent error: Command guest-exec has been disabled: the agent is in frozen state"
@@ -189,6 +220,7 @@ def execute(call: Call) -> Json:
         raise ApiError("Broken pipe", status=596, delay_s=5.0, empty=True)
     pid = 124 + 2 * len(run.processes)
     out, error, code, seconds = _interpret(words, call.text("input-data"))
+    _side_effects(call, guest, run, " ".join(words))
     run.processes[pid] = {
         "out": out,
         "err": error,
@@ -213,13 +245,48 @@ _PROGRAMS = {
 }
 
 
+def _side_effects(call: Call, guest: Guest, run: Run, text: str) -> None:
+    """Do to the guest what a command inside it does: power off, reboot, panic, stop the agent."""
+    world = call.world
+    delay_s = sum(float(found) for found in re.findall(r"sleep (\d+)", text))
+
+    def is_same() -> bool:
+        return guest.run is run
+
+    def power_off() -> None:
+        if is_same():
+            power.kill(world, guest)
+
+    def restart() -> None:
+        if is_same():
+            run.booted_at = world.now + world.spec.timing.boot_s / 2
+            run.frozen = False
+
+    def fall_silent() -> None:
+        run.agent_hung = True
+
+    def panic() -> None:
+        run.agent_hung = run.acpi_deaf = True
+
+    for pattern, effect in (
+        (r"\b(poweroff|shutdown|halt)\b", power_off),
+        (r"\breboot\b", restart),
+        (r"\bkillall? -STOP\b", fall_silent),
+        (r"sysrq-trigger", panic),
+    ):
+        if re.search(pattern, text):
+            world.schedule(delay_s + 0.5, effect)
+
+
 def _interpret(words: list[str], stdin: str) -> tuple[str, str, int, float]:
     name = words[0].rpartition("/")[2]
     match name:
         case "echo":
             return " ".join(words[1:]) + "\n", "", 0, 0.0
         case "cat":
-            return stdin, "", 0, 0.0
+            return stdin or "\n", "", 0, 0.0
+        case "ls" | "hostname" | "uptime":
+            return "\n", "", 0, 0.0
         case "false":
             return "", "", 1, 0.0
         case "sleep":
@@ -232,7 +299,7 @@ def _interpret(words: list[str], stdin: str) -> tuple[str, str, int, float]:
 
 def _script(text: str) -> tuple[str, str, int, float]:
     """Run the few words of shell that probes use: ``echo``, ``exit``, ``>&2``."""
-    out, error, code = "", "", 0
+    out, error, code, seconds = "", "", 0, 0.0
     for command in text.split(";"):
         words = shlex.split(command)
         if not words:
@@ -244,7 +311,11 @@ def _script(text: str) -> tuple[str, str, int, float]:
             to_error = ">&2" in words
             line = " ".join(word for word in words[1:] if word != ">&2") + "\n"
             error, out = (error + line, out) if to_error else (error, out + line)
-    return out, error, code, 0.0
+        elif words[0] == "sleep":
+            seconds += float(words[1])
+        elif not re.search(r"[<>]", command):
+            out += "\n"
+    return out, error, code, seconds
 
 
 def exec_status(call: Call) -> Json:

@@ -41,12 +41,12 @@ def apply_hot(world: World, guest: Guest, selected: set[str]) -> tuple[dict[str,
     seconds = 0.0
     for option in sorted(guest.deletes):
         if option in selected:
-            seconds += _try(guest, option, errors, functools.partial(_unset, world, guest, option))
+            seconds += _try(option, errors, functools.partial(_unset, world, guest, option))
             if option not in errors and option not in guest.deletes and guest.run is not None:
                 guest.run.devices.pop(option, None)
     for option in sorted(guest.pending):
         if option in selected:
-            seconds += _try(guest, option, errors, functools.partial(_set, world, guest, option))
+            seconds += _try(option, errors, functools.partial(_set, world, guest, option))
     return errors, seconds
 
 
@@ -54,14 +54,14 @@ def _is_fast(option: str) -> bool:
     return option in qemu_options.FAST or re.fullmatch(r"ipconfig\d+", option) is not None
 
 
-def _try(guest: Guest, option: str, errors: dict[str, str], change: Callable[[], float]) -> float:
+def _try(option: str, errors: dict[str, str], change: Callable[[], float]) -> float:
     try:
         return change()
     except _SkipError:
         return 0.0
     except _PlugError as error:
         errors[option] = f"hotplug problem - {error}\n"
-        return UNPLUG_WAIT_S if guest.run is not None else 0.0
+        return UNPLUG_WAIT_S
 
 
 def features(guest: Guest) -> set[str]:
@@ -80,6 +80,8 @@ def _unset(world: World, guest: Guest, option: str) -> float:
         seconds = _unplug(world, guest, option)
     elif drives.is_drive(option):
         _need("disk" in on and not re.match(r"efidisk|ide|sata|tpmstate", option))
+        if option == drives.boot_disk(guest.config):
+            raise _PlugError(f"can't unplug bootdisk '{option}'")
         seconds = _unplug(world, guest, option)
         _detach(world, guest, option, force=guest.deletes[option])
     elif option == "balloon":

@@ -251,7 +251,7 @@ def _to_pending(
         modified.add(option)
         if option in bootorder:
             bootorder.remove(option)
-            guest.pending["boot"] = f"order={';'.join(bootorder)}"
+            guest.pending["boot"] = f"order={';'.join(bootorder)}" if bootorder else " "
             modified.add("boot")
         _delete_one(call, guest, option, force=change.force)
     for option in sorted(params):

@@ -208,7 +208,7 @@ def _hibernate(call: Call, task: Task, storage: str) -> Worker:
     yield world.spec.timing.snapshot_s
     guest.config["lock"] = "suspended"
     guest.config["vmstate"] = state.volid
-    guest.config["runningmachine"] = "pc-i440fx-10.0+pve1"
+    guest.config.update(qemu_snapshot.running_facts(guest))
     power.kill(world, guest)
     world.wrote(guest)
 

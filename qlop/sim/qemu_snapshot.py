@@ -49,6 +49,20 @@ def save_state(world: World, task: Task, guest: Guest, storage: Storage, name: s
     return volume
 
 
+def running_facts(guest: Guest) -> dict[str, str]:
+    """Return what a saved state needs to be restored: machine, processor, MTUs."""
+    facts = {
+        "runningmachine": "pc-i440fx-10.0+pve1",
+        "runningcpu": guest.config.get(
+            "cpu", "kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep"
+        ),
+    }
+    cards = drives.numbered(guest.config, "net")
+    if cards:
+        facts["running-nets-host-mtu"] = ",".join(f"{card}=1500" for card in cards)
+    return facts
+
+
 def day(world: World) -> str:
     """Return the date a hibernation's state volume is named after."""
     return dt.datetime.fromtimestamp(world.stamp(), tz=dt.UTC).date().isoformat()

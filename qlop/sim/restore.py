@@ -355,7 +355,70 @@ def not_backed_up(call: Call) -> Json:
     return rows
 
 
+def _marks(call: Call) -> list[tuple[str, Volume]]:
+    """Return the storage's backups, each with what pruning would do to it."""
+    world, name = call.world, call.params["storage"]
+    storage = volumes.on_node(world, name, call.node)
+    place = volumes.place(storage, call.node)
+    vmid, kind = call.get("vmid"), call.get("type")
+    keep = drives.parse(
+        call.text("prune-backups", storage.options.get("prune-backups", "keep-all=1")), "keep-all"
+    )
+    found = [
+        volume
+        for volume in world.volumes.values()
+        if (volume.storage, volume.node, volume.content) == (name, place, "backup")
+        and (vmid is None or volume.vmid == int(vmid))
+        and (kind is None or f"-{kind}-" in volume.name)
+    ]
+    found.sort(key=lambda volume: volume.ctime, reverse=True)
+    counted: dict[int | None, int] = {}
+    marks: list[tuple[str, Volume]] = []
+    for volume in found:
+        if volume.protected:
+            marks.append(("protected", volume))
+            continue
+        counted[volume.vmid] = counted.get(volume.vmid, 0) + 1
+        limit = int(keep.get("keep-last", "0"))
+        is_kept = keep.get("keep-all") == "1" or counted[volume.vmid] <= limit
+        marks.append(("keep" if is_kept else "remove", volume))
+    return marks[::-1]
+
+
+def prune_preview(call: Call) -> Json:
+    """Answer ``GET …/prunebackups``: what would go. Only ``keep-last`` is understood."""
+    return [
+        {
+            "volid": volume.volid,
+            "ctime": volume.ctime,
+            "type": "qemu" if "-qemu-" in volume.name else "lxc",
+            "vmid": volume.vmid,
+            "mark": mark,
+        }
+        for mark, volume in _marks(call)
+    ]
+
+
+def prune(call: Call) -> Json:
+    """Answer ``DELETE …/prunebackups``."""
+    vmid, storage = call.text("vmid"), call.params["storage"]
+    subject = f"{vmid}@{storage}" if vmid else storage
+    return call.fork("prunebackups", subject, lambda task: _prune(call, task))
+
+
+def _prune(call: Call, task: Task) -> Worker:
+    for mark, volume in _marks(call):
+        if mark == "remove":
+            task.say(f"removing backup {volume.volid}")
+            volumes.drop(call.world, volume)
+            yield 0.2
+
+
+_PRUNE = "/nodes/{node}/storage/{storage}/prunebackups"
+
 HANDLERS: Handlers = {
+    f"GET {_PRUNE}": prune_preview,
+    f"DELETE {_PRUNE}": prune,
     "POST /nodes/{node}/vzdump": vzdump,
     "GET /nodes/{node}/vzdump/extractconfig": extract_config,
     "GET /cluster/backup-info/not-backed-up": not_backed_up,

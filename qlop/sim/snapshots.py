@@ -12,7 +12,15 @@ from qlop.sim.engine import World, guest_lock
 from qlop.sim.state import Guest, Kind, Task, Volume, Worker
 from qlop.sim.wire import ApiError, Row, TaskError
 
-_META = {"snaptime", "snapstate", "vmstate", "runningmachine", "runningcpu", "parent"}
+_META = {
+    "snaptime",
+    "snapstate",
+    "vmstate",
+    "runningmachine",
+    "runningcpu",
+    "running-nets-host-mtu",
+    "parent",
+}
 _NOT_SAVED = {"lock", "parent", "snaptime", "digest"}
 
 
@@ -163,10 +171,7 @@ def _freeze_and_copy(call: Call, task: Task, guest: Guest, name: str) -> Worker:
         storage = world.storages[qemu_snapshot.state_storage(world, guest)]
         state = qemu_snapshot.save_state(world, task, guest, storage, f"state-{name}")
         guest.snapshots[name]["vmstate"] = state.volid
-        guest.snapshots[name]["runningmachine"] = "pc-i440fx-10.0+pve1"
-        guest.snapshots[name]["runningcpu"] = guest.config.get(
-            "cpu", "kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep"
-        )
+        guest.snapshots[name].update(qemu_snapshot.running_facts(guest))
         task.say(f"saving VM state and RAM using storage '{storage.name}'")
         yield world.spec.timing.snapshot_s * 2
         task.say("completed saving the VM state in 2s, saved 251.00 MiB")
@@ -268,6 +273,7 @@ def _rollback(call: Call, task: Task) -> Worker:
     elif call.flag("start"):
         world.let_go(task, guest_lock(call.vmid))
         power.autostart(world, guest, call.who.full)
+        yield world.spec.timing.start_s + 0.1
 
 
 def _need_latest(world: World, guest: Guest, name: str) -> None:

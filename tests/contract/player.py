@@ -15,6 +15,7 @@ from qlop.ports import Json
 from qlop.sim import forms, script, status
 from qlop.sim.cluster import Cluster
 from qlop.sim.wire import ApiError, SimRequest, SimResponse
+from tests.contract import worlds
 from tests.contract.recordings import Exchange, Note
 
 _VOLATILE = (
@@ -29,6 +30,14 @@ _VOLATILE = (
 
 _POLLS_MAX = 4_000
 _POLL_S = 0.25
+
+
+def _bytes(body: str) -> bytes:
+    """Return a recorded body as it was on the wire: the recorder kept one character a byte."""
+    try:
+        return body.encode("latin-1")
+    except UnicodeEncodeError:
+        return body.encode()
 
 
 @dataclass(slots=True)
@@ -48,28 +57,52 @@ class Played:
 class Player:
     """A cluster being played to.
 
-    ``acts`` are script commands by the number of the entry before which they happened.
+    ``acts`` are commands by the number of the entry before which they happened: those of
+    ``script``, and ``adopt VMID`` (a guest was remade or edited by hand: it is as the recording
+    next shows it), ``call METHOD PATH FORM`` (a call that was not recorded), ``volume VOLID``.
     """
 
     cluster: Cluster
     acts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     contacted: str = ""
     names: dict[str, str] = field(default_factory=dict)
+    pids: dict[str, str] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
 
     def play(self, entries: list[Exchange | Note]) -> Iterator[Played]:
         """Yield each exchange with the simulator's answer."""
-        for entry in entries:
-            self._act(entry.n)
+        for index, entry in enumerate(entries):
+            self._act(entry.n, entries[index:])
             if isinstance(entry, Exchange):
                 yield self._exchange(entry)
 
-    def _act(self, n: int) -> None:
+    def _act(self, n: int, ahead: list[Exchange | Note]) -> None:
         for number in sorted(self.acts):
-            if n - 400 < number <= n and number not in self.done:
+            if number <= n and number not in self.done:
                 self.done.add(number)
                 for command in self.acts[number]:
-                    script.do(self.cluster, self._translate(command), self.cluster.now)
+                    self._do(self._translate(command), ahead)
+
+    def _do(self, command: str, ahead: list[Exchange | Note]) -> None:
+        word, _, rest = command.partition(" ")
+        if word == "adopt":
+            worlds.adopt(self.cluster, int(rest), ahead)
+        elif word == "call":
+            method, path, form = [*rest.split(" ", 2), ""][:3]
+            request = SimRequest(
+                method=method,
+                path=path,
+                params=forms.urlencoded(form),
+                authorization="PVEAPIToken=root@pam!test=TOKEN-SECRET",
+                node=self.contacted,
+            )
+            self.cluster.handle(request, self.cluster.now)
+        elif word == "make":
+            worlds.make(self.cluster, rest)
+        elif word == "volume":
+            worlds.add_image(self.cluster, rest)
+        else:
+            script.do(self.cluster, command, self.cluster.now)
 
     def _exchange(self, exchange: Exchange) -> Played:
         now = max(self.cluster.now, exchange.at - exchange.seconds)
@@ -94,14 +127,19 @@ class Player:
                 exchange.method,
                 exchange.query,
                 exchange.headers,
-                (exchange.body or "").encode(),
+                _bytes(exchange.body or ""),
             )
         except ApiError as error:
             return template, error.response()
         request = SimRequest(
             method=exchange.method,
             path=path,
-            params={name: self._translate_value(value) for name, value in params.items()},
+            params={
+                name: self.pids.get(str(value), str(value))
+                if name == "pid"
+                else self._translate_value(value)
+                for name, value in params.items()
+            },
             authorization=self._authorization(exchange.headers),
             node=self.contacted,
         )
@@ -138,19 +176,29 @@ class Player:
 
         The phase of their ten seconds is the host's own.
         """
-        known = {row["id"] for row in exchange.data or [] if row.get("status") != "unknown"}
-        shown = response.value() if not response.empty else None
-        rows = shown if isinstance(shown, list) else []
-        late = [row for row in rows if row.get("status") == "unknown" and row["id"] in known]
+        world = self.cluster.world
+        known = {row.get("vmid"): row for row in exchange.data or []}
+        late: set[str] = set()
+        for guest in world.guests.values():
+            row = known.get(guest.vmid, {})
+            live = status.see(world, guest)
+            pairs = (
+                (row.get("status"), live.status, guest.seen.status if guest.seen else None),
+                (row.get("name"), live.name, guest.seen.name if guest.seen else None),
+                (row.get("maxmem"), live.maxmem, guest.seen.maxmem if guest.seen else None),
+            )
+            if any(recorded == now != pushed for recorded, now, pushed in pairs):
+                late.add(guest.node)
         if not late:
             return response
-        world = self.cluster.world
-        for node in {str(row["node"]) for row in late}:
+        for node in late:
             world.publish(node, functools.partial(status.see, world))
         return self._call(exchange, self.cluster.now)[1]
 
     def _learn(self, recorded: Any, simulated: Any) -> None:
         if isinstance(recorded, dict) and isinstance(simulated, dict):
+            if "pid" in recorded and "pid" in simulated:
+                self.pids[str(recorded["pid"])] = str(simulated["pid"])
             for key in recorded.keys() & simulated.keys():
                 self._learn(recorded[key], simulated[key])
         elif isinstance(recorded, list) and isinstance(simulated, list):

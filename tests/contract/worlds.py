@@ -12,7 +12,7 @@ from typing import Any
 from qlop.sim import drives, status, volumes
 from qlop.sim.access import Token, User
 from qlop.sim.cluster import Cluster
-from qlop.sim.state import Guest, Kind, Os, Task, Volume
+from qlop.sim.state import Guest, Kind, Os, Run, Task, Volume
 from qlop.sim.world import ClusterSpec, NodeSpec, StorageSpec, Timing
 from tests.contract.recordings import Exchange, Note
 
@@ -21,7 +21,7 @@ GIB = 1024**3
 TIMING = Timing(
     start_s=1.0,
     stop_s=0.3,
-    boot_s=11.0,
+    boot_s=9.0,
     guest_shutdown_s=1.3,
     lxc_start_s=1.0,
     lxc_shutdown_s=1.2,
@@ -147,9 +147,13 @@ def _add_guest(
     config = _first_config(exchanges, kind, vmid)
     if config is None:
         config = _made_up(kind, vmid, row)
-    guest = Guest(vmid=vmid, kind=Kind(kind), node=node, config=config)
-    world.guests[vmid] = guest
-    for key, value in config.items():
+    _put(cluster, Guest(vmid=vmid, kind=Kind(kind), node=node, config=config))
+
+
+def _put(cluster: Cluster, guest: Guest) -> None:
+    world = cluster.world
+    world.guests[guest.vmid] = guest
+    for key, value in guest.config.items():
         if drives.is_drive(key) or drives.is_mount(key) or key.startswith("unused"):
             _add_disk(cluster, guest, key, value)
     world.wrote(guest)
@@ -284,11 +288,105 @@ def _add_tasks(cluster: Cluster, exchanges: list[Exchange]) -> None:
             )
 
 
-ACTS: Mapping[int, tuple[str, ...]] = {
-    5_000: ("guest 102 set memory=256", "guest 102 unset scsi3 unused0"),
-    5_102: ("lock 122 backup",),
-    13_058: ("node cl2 proxy down",),
-    13_064: ("node cl2 down", "wait 9"),
-    20_000: ("node pve1 daemon down",),
+def add_image(cluster: Cluster, volid: str) -> None:
+    """Put a guest's image on a storage that earlier work has left there."""
+    owner = re.search(r"vm-(\d+)-", volid)
+    volumes.add(
+        cluster.world,
+        Volume(
+            volid=volid,
+            node=next(iter(cluster.world.nodes)),
+            size_bytes=GIB,
+            used_bytes=4096,
+            format="raw",
+            content="images",
+            ctime=cluster.world.stamp(),
+            vmid=int(owner[1]) if owner else None,
+        ),
+    )
+
+
+def make(cluster: Cluster, text: str) -> None:
+    """Create a guest by hand: ``KIND VMID NODE KEY=VALUE…``."""
+    kind, vmid, node, *pairs = text.split()
+    config = dict(pair.split("=", 1) for pair in pairs)
+    _put(cluster, Guest(vmid=int(vmid), kind=Kind(kind), node=node, config=config))
+
+
+def adopt(cluster: Cluster, vmid: int, ahead: list[Exchange | Note]) -> None:
+    """Make a guest as the recording next shows it: it was remade or edited by hand."""
+    exchanges = [entry for entry in ahead if isinstance(entry, Exchange)]
+    world = cluster.world
+    world.guests.pop(vmid, None)
+    seen = _seen(exchanges, vmid)
+    if seen is None:
+        return
+    kind, node, running = seen
+    for volume in list(volumes.of_guest(world, vmid)):
+        volumes.drop(world, volume)
+    _add_guest(cluster, exchanges, kind, vmid, {"node": node})
+    if running:
+        guest = world.guests[vmid]
+        guest.run = Run(
+            pid=world.new_pid(node),
+            started_at=world.now - 60,
+            booted_at=world.now - 40,
+            devices=dict(guest.config),
+        )
+        world.changed(guest)
+
+
+def _seen(exchanges: list[Exchange], vmid: int) -> tuple[str, str, bool] | None:
+    """Return kind, node and power of a guest as a recording next shows them."""
+    found: tuple[str, str] | None = None
+    for exchange in exchanges:
+        where = re.search(rf"/nodes/(\w+)/(qemu|lxc)/{vmid}(/|$)", exchange.path)
+        if where is None or exchange.status != 200:
+            continue
+        found = found or (where[2], where[1])
+        if exchange.path.endswith("/status/current"):
+            return where[2], where[1], exchange.data["status"] == "running"
+        if exchange.method == "POST" and "/status/" in exchange.path:
+            return where[2], where[1], not exchange.path.endswith("/start")
+    return None if found is None else (*found, False)
+
+
+ACTS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
+    "daemon down": {20_000: ("node pve1 daemon down",)},
+    "running vm": {
+        9_000: ("volume local:150/vm-150-state-suspend-2026-11-24.raw",),
+        9_038: ("call PUT /nodes/pve1/qemu/150/config delete=net1",),
+    },
+    "stopped guests": {
+        5_000: ("guest 102 set memory=256", "guest 102 unset scsi3 unused0"),
+        5_102: ("lock 122 backup",),
+        10_000: ("guest 200 destroy",),
+        12_015: ("guest 160 destroy",),
+    },
+    "two nodes": {
+        13_058: ("node cl2 proxy down",),
+        13_064: ("node cl2 down", "wait 9"),
+    },
+    "guest os": {
+        30_000: ("adopt 500", "guest 500 set cores=1 memory=256", "guest 500 unset description"),
+        30_012: ("guest 212 destroy",),
+        30_059: ("adopt 500", "guest 500 stop", "guest 500 agent hang"),
+        30_070: ("guest 500 agent answer",),
+        30_106: ("guest 500 stop", "lock 500 suspended"),
+        30_109: (
+            "adopt 500",
+            "guest 500 stop",
+            "guest 500 set cores=1 memory=256",
+            "guest 500 unset lock vmstate runningmachine runningcpu running-nets-host-mtu",
+        ),
+        30_353: ("guest 500 crash",),
+    },
+    "guest os, two nodes": {
+        30_365: (
+            "make qemu 404 cl1 name=liv404 memory=192 kvm=0 agent=1 serial0=socket "
+            "boot=order=scsi0 scsi0=local:404/vm-404-disk-0.qcow2,size=64M "
+            "net0=virtio=BC:24:11:00:04:04,bridge=vmbr0",
+        ),
+    },
 }
-"""What was done by hand, by the number of the entry before which it was."""
+"""What was done by hand, by story and the number of the entry before which it was."""
