@@ -72,17 +72,7 @@ def _evidence_hold(draft: Draft, want: DesiredGuest) -> Held | None:
             remedy="put the mark back as the last line of its notes, see `qlop history`; or"
             " destroy it",
         )
-    unread = draft.ownership.unread
-    if unread:
-        listed = ", ".join(str(guest.vmid) for guest in unread[:5])
-        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
-        return Held(
-            reason=Hold.CONFIG_UNREAD,
-            message=f"the configuration of {listed}{more} could not be read: one of them might"
-            f" be {want.name}",
-            remedy="bring their nodes back, or see that the token may VM.Audit them",
-        )
-    return None
+    return ownership.unread_hold(draft.ownership, f"one of them might be {want.name}")
 
 
 def _unmarked(draft: Draft, place: ownership.Place) -> ObservedGuest | None:

@@ -30,6 +30,10 @@ class Draft:
         self.actions: dict[GuestName, tuple[PlannedAction, ...]] = {}
         self.verdicts: dict[GuestName, SubjectVerdict] = {}
         self.disrupting: set[ActionId] = set()
+        self.orphans: set[GuestName] = set()
+        """Guests of ours that no manifest names."""
+        self.may_be_struck: set[GuestName] = set()
+        """Guests that would be stopped or rebooted, were it known whether they run."""
         flying = source.history.inflight.values()
         self.flying = {(one.intended.service, one.intended.index): one for one in flying}
         """What is in flight, by place."""

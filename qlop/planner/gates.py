@@ -5,6 +5,7 @@ from collections import Counter
 from qlop.model.action import DestroyGuest, RebootGuest, ShutdownGuest
 from qlop.model.guest import Power
 from qlop.model.ids import GuestName, ServiceName
+from qlop.model.policy import Prune
 from qlop.model.verdict import Held, Hold
 from qlop.planner.draft import Draft
 from qlop.planner.step import place_of
@@ -38,7 +39,11 @@ def keep_budgets(draft: Draft) -> None:
 
 
 def blow_fuse(draft: Draft) -> None:
-    """Hold the whole plan if it would destroy, stop or reboot too many guests."""
+    """Hold the whole plan if it would destroy, stop or reboot too many guests.
+
+    Those count too whose turn only comes later, since they are locked, offline or unread
+    now: what is too much at once must not pass in parts because of what can't be seen.
+    """
     fuse = draft.source.desired.cluster.policy.fuse
     counts: Counter[str] = Counter()
     hit: set[GuestName] = set()
@@ -58,8 +63,12 @@ def blow_fuse(draft: Draft) -> None:
                     pass
     owned = len(draft.ownership.owned)
     limit = max(fuse.guests, int(fuse.share * owned))
-    if len(hit) <= limit:
+    later = (_doomed(draft) | draft.may_be_struck) - hit
+    unseen = len(later) + len(draft.ownership.unread)
+    if not hit or len(hit) + unseen <= limit:
         return
+    if unseen:
+        counts["do the same to others that can't be reached now, up to"] = unseen
     what = " and ".join(f"{verb} {number}" for verb, number in sorted(counts.items()))
     held = Held(
         reason=Hold.FUSE,
@@ -69,6 +78,24 @@ def blow_fuse(draft: Draft) -> None:
     )
     for subject in list(draft.actions):
         draft.withhold(subject, held)
+
+
+_SPARED = frozenset(
+    {Hold.ORPHANED, Hold.PROTECTED, Hold.IS_TEMPLATE, Hold.HA_MANAGED, Hold.IDENTITY_MISMATCH}
+)
+"""Holds of orphans that only a person ends."""
+
+
+def _doomed(draft: Draft) -> set[GuestName]:
+    """Return the orphans that go sooner or later."""
+    doomed: set[GuestName] = set()
+    if draft.source.desired.cluster.policy.prune is Prune.NEVER:
+        return doomed
+    for name in draft.orphans:
+        verdict = draft.verdicts[name].verdict
+        if isinstance(verdict, Held) and verdict.reason not in _SPARED:
+            doomed.add(name)
+    return doomed
 
 
 def _down(draft: Draft) -> dict[ServiceName, set[GuestName]]:

@@ -8,7 +8,7 @@ from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.policy import Prune
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import power, unsettled
+from qlop.planner import ownership, power, unsettled
 from qlop.planner.draft import Draft
 from qlop.planner.ownership import needs_seal
 from qlop.planner.step import Step, Steps, orphan_name, premise_of
@@ -23,6 +23,7 @@ def plan_orphans(draft: Draft) -> None:
     for place in sorted(set(draft.ownership.owned) - wanted):
         guest = draft.ownership.owned[place]
         name = _name(draft, guest, *place)
+        draft.orphans.add(name)
         if unsettled.hold(draft, name, place):
             continue
         held = _hold(draft, guest)
@@ -37,6 +38,9 @@ def _steps(draft: Draft, name: GuestName, guest: ObservedGuest, have: GuestConfi
     prune = draft.source.desired.cluster.policy.prune
     if prune is Prune.NEVER or (prune is Prune.STOP and guest.power is Power.STOPPED):
         return Steps(held=_orphaned())
+    unread = ownership.unread_hold(draft.ownership, "no orphan is touched before they are known")
+    if unread is not None:
+        return Steps(held=unread)
     steps: list[Step] = []
     if guest.power is not Power.STOPPED:
         shutdown = ShutdownGuest(

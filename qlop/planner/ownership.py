@@ -13,6 +13,7 @@ from qlop.model.ids import ClusterName, ServiceName, VmId
 from qlop.model.observed import GuestConfig, Observed, ObservedGuest
 from qlop.model.owner import OwnerMark
 from qlop.model.reading import Known
+from qlop.model.verdict import Held, Hold
 
 Place = tuple[ServiceName, int]
 """A service and the index of one of its guests."""
@@ -64,6 +65,22 @@ def index(cluster: ClusterName, observed: Observed, history: History) -> Ownersh
         mismatched=mismatched,
         unread=tuple(unread),
         strangers=tuple(strangers),
+    )
+
+
+def unread_hold(found: Ownership, consequence: str) -> Held | None:
+    """Return the hold for what must not be done while any configuration is unread.
+
+    ``consequence`` says what an unread guest might be, or what it might need.
+    """
+    if not found.unread:
+        return None
+    listed = ", ".join(str(guest.vmid) for guest in found.unread[:5])
+    more = f" and {len(found.unread) - 5} more" if len(found.unread) > 5 else ""
+    return Held(
+        reason=Hold.CONFIG_UNREAD,
+        message=f"the configuration of {listed}{more} could not be read: {consequence}",
+        remedy="bring their nodes back, or see that the token may VM.Audit them",
     )
 
 

@@ -47,21 +47,14 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
         have,
         cluster=draft.source.desired.cluster,
         observed=draft.source.observed,
+        owners=draft.ownership,
         capacity=draft.capacity,
     )
     powered = power.plan_power(want, guest, have)
-    for part in (moved, powered):
+    for part in (moved, powered, _reboot(draft, want, guest, have, found)):
         steps += part.steps
         if part.held is not None:
             holds.append(part.held)
-    if guest.power is Power.RUNNING and want.power is Power.RUNNING:
-        pending = set(config.managed_pending(want, have))
-        pending |= {change.field for change in found.changes if change.impact is Impact.REBOOT}
-        if pending:
-            rebooted = power.plan_reboot(want, guest, have, tuple(sorted(pending)))
-            steps += rebooted.steps
-            if rebooted.held is not None:
-                holds.append(rebooted.held)
     if not steps and not holds:
         snapped = snapshot.plan_snapshots(want, guest, have)
         steps += snapped.steps
@@ -70,6 +63,25 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     return Steps(
         steps=tuple(steps), held=_merged(holds), note=_note(want, have) if not steps else ""
     )
+
+
+def _reboot(
+    draft: Draft,
+    want: DesiredGuest,
+    guest: ObservedGuest,
+    have: GuestConfig,
+    found: config.Difference,
+) -> Steps:
+    """Return the reboot that is due, or note that one may be if it turns out to run."""
+    pending = set(config.managed_pending(want, have))
+    pending |= {change.field for change in found.changes if change.impact is Impact.REBOOT}
+    if guest.power is Power.UNKNOWN:
+        if want.power is Power.STOPPED or (pending and want.may_reboot):
+            draft.may_be_struck.add(want.name)
+        return Steps()
+    if not pending or want.power is not Power.RUNNING or guest.power is not Power.RUNNING:
+        return Steps()
+    return power.plan_reboot(want, guest, have, tuple(sorted(pending)))
 
 
 def _hibernated(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:

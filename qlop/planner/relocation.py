@@ -8,8 +8,9 @@ from qlop.model.ids import NodeName, StorageId
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, Observed, ObservedGuest
 from qlop.model.verdict import Held, Hold
-from qlop.planner import placement
+from qlop.planner import ownership, placement
 from qlop.planner.capacity import Capacity, promised_bytes, storage_on
+from qlop.planner.ownership import Ownership
 from qlop.planner.power import is_ha_managed
 from qlop.planner.step import Step, Steps, premise_of
 
@@ -21,6 +22,7 @@ def plan_relocation(
     *,
     cluster: DesiredCluster,
     observed: Observed,
+    owners: Ownership,
     capacity: Capacity,
 ) -> Steps:
     """Return the move that an owned guest needs, if it needs one.
@@ -48,7 +50,10 @@ def plan_relocation(
                 remedy="move it in HA, or take it out of HA",
             )
         )
-    blocked = _blocked(guest, have, observed)
+    unread = ownership.unread_hold(
+        owners, f"{reason}, and how much room they need elsewhere is not known"
+    )
+    blocked = unread or _blocked(guest, have, observed)
     if blocked is not None:
         return Steps(held=blocked)
     running = guest.power is not Power.STOPPED

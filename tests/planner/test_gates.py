@@ -12,6 +12,7 @@ from qlop.model.ids import GuestName
 from qlop.model.observed import ObservedGuest
 from qlop.model.plan import Plan
 from qlop.model.policy import Fuse, Policy, Prune
+from qlop.model.reading import Unknown
 from qlop.model.verdict import Act, Hold
 from tests import builders as b
 from tests.planner import look
@@ -195,3 +196,43 @@ def test_reboots_blow_the_fuse_too() -> None:
 
     assert plan.actions == ()
     assert "reboot 4 of 4 guests" in look.held(plan, "web-1").message
+
+
+def test_what_can_not_be_seen_now_counts_for_the_fuse() -> None:
+    """Of five orphans three are locked: the fuse is not passed in two parts."""
+    plan = orphans(2, Prune.DESTROY, Fuse(), *(replace(fine(n), lock="backup") for n in (7, 8, 9)))
+
+    assert plan.actions == ()
+    assert look.held(plan, "web-1").reason is Hold.FUSE
+    assert "destroy 2 and do the same to others that can't be reached now, up to 3" in (
+        look.held(plan, "web-1").message
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "fits"),
+    [
+        pytest.param(want(5, power=Power.STOPPED), False, id="one-that-may-have-to-stop"),
+        pytest.param(want(5, options={"cores": "4"}), False, id="one-that-may-have-to-reboot"),
+        pytest.param(want(5), True, id="one-that-need-not"),
+    ],
+)
+def test_one_of_unknown_power_counts_for_the_fuse(other: DesiredGuest, *, fits: bool) -> None:
+    wants = [want(index) for index in (1, 2, 3)]
+    guests = [due(index) for index in (1, 2, 3)]
+
+    plan = look.plan_of(
+        b.desired(*wants, other, max_unavailable=4),
+        b.observed(*guests, due(5, Power.UNKNOWN, ())),
+    )
+
+    assert ("reboot" in look.verbs(plan)) is fits
+
+
+def test_with_guests_unread_no_orphan_is_touched() -> None:
+    unread = b.guest(555, config=Unknown("no answer"))
+
+    plan = orphans(1, Prune.DESTROY, Fuse(), unread)
+
+    assert plan.actions == ()
+    assert look.held(plan, "web-1").reason is Hold.CONFIG_UNREAD

@@ -11,6 +11,7 @@ from qlop.model.ids import GuestName, NodeName, ServiceName, StorageId
 from qlop.model.impact import Impact
 from qlop.model.node import ObservedNode, ObservedStorage
 from qlop.model.observed import ObservedGuest
+from qlop.model.reading import Unknown
 from qlop.model.units import GIB
 from qlop.model.verdict import Hold
 from tests import builders as b
@@ -278,3 +279,12 @@ def test_an_iso_stays_behind_only_if_its_storage_does(
     have = b.observed(here(iso()), stores=[*b.storages(), *iso_store(shared=shared)])
 
     assert look.verbs(look.plan_of(b.desired(moving()), have)) == verbs
+
+
+def test_with_guests_unread_nobody_is_moved() -> None:
+    unread = b.guest(555, config=Unknown("no answer"))
+
+    plan = look.plan_of(b.desired(moving()), b.observed(here(), unread))
+
+    assert plan.actions == ()
+    assert look.held(plan).reason is Hold.CONFIG_UNREAD
