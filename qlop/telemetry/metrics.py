@@ -27,7 +27,7 @@ from qlop.model.action import Verb
 from qlop.model.event import EventKind
 from qlop.model.finding import Severity
 from qlop.model.history import Ending
-from qlop.model.status import Status, SubjectStatus
+from qlop.model.status import NodeStatus, Status, SubjectStatus
 from qlop.model.verdict import Act, Converged, Held, Hold, Verdict
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -68,6 +68,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._families: list[Family] = []
         self._shown: Sequence[SubjectStatus] | None = None
+        self._nodes_shown: Sequence[NodeStatus] | None = None
         self._cycles()
         self._actions()
         self._guests()
@@ -233,6 +234,9 @@ class Metrics:
     def _publish_cluster(self, status: Status) -> None:
         self._quorate.set(status.quorate)
         self._gaps.set(len(status.gaps))
+        if status.nodes is self._nodes_shown:
+            return
+        self._nodes_shown = status.nodes
         for gauge in (self._online, self._node_guests, self._memory, self._promised):
             gauge.clear()
         for node in status.nodes:

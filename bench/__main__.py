@@ -1,0 +1,79 @@
+"""Run the benchmarks: ``scripts/bench`` prints a table, then JSON."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+from bench import dispatch, idle, makespan, serve
+
+SIZES = (30, 300, 3000, 10000)
+
+
+def main() -> None:
+    """Run all, or the one part that the arguments name."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    match sys.argv[1:]:
+        case ["serve", guests, directory]:
+            serve.serve(int(guests), Path(directory))
+        case ["idle", guests]:
+            print(json.dumps(idle.measure(int(guests))))
+        case ["dispatch"]:
+            print(json.dumps(dispatch.measure()))
+        case ["makespan"]:
+            print(json.dumps(makespan.measure()))
+        case []:
+            _all()
+        case _:
+            raise SystemExit("usage: scripts/bench [idle GUESTS | dispatch | makespan]")
+
+
+def _all() -> None:
+    """Run each part in a process of its own: memory and caches of one are not another's."""
+    results: dict[str, Any] = {
+        "idle": [_part("idle", str(size)) for size in SIZES],
+        "dispatch": _part("dispatch"),
+        "makespan": _part("makespan"),
+    }
+    console = Console()
+    console.print(_idle_table(results["idle"]))
+    console.print(_table("save of a manifest to first mutation sent", results["dispatch"]))
+    console.print(_table("creating guests, in simulated time", results["makespan"]))
+    print(json.dumps(results, indent=2))
+
+
+def _part(*arguments: str) -> Any:
+    command = [sys.executable, "-m", "bench", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603 - ours
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _idle_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="an idle cycle, against the same reads done bare")
+    for name in rows[0]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*(_shown(value) for value in row.values()))
+    return table
+
+
+def _table(title: str, row: dict[str, Any]) -> Table:
+    table = Table(title=title)
+    for name in row:
+        table.add_column(name, justify="right")
+    table.add_row(*(_shown(value) for value in row.values()))
+    return table
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()
