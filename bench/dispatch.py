@@ -25,9 +25,7 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
-    """Seconds from the rename that saves a manifest to the journal's word that PVE took
-    the action.
-    """
+    """Seconds from the rename that saves a manifest to PVE's word that it took the action."""
 
     guests: int
     saves: int

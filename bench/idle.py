@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from typing_extensions import override
+
 from bench import serve, worlds
 from qlop.controller.cycle import Engine
 from qlop.controller.manifests import Manifests
@@ -52,6 +54,7 @@ class _Counting(PveApi):
         self._api = api
         self.count = 0
 
+    @override
     async def call(self, call: PveCall) -> Json:
         """Pass ``call`` on."""
         self.count += 1
@@ -96,7 +99,8 @@ async def _measure(real: ProxmoxerApi, guests: int) -> Idle:
         result = await engine.cycle(read_manifests=False, act=False)
         metrics.cycle_finished(CycleOutcome.SUCCEEDED, 0.1)
         metrics.publish(result.status, queued=0)
-        assert result.plan is not None and not result.plan.actions
+        assert result.plan is not None
+        assert not result.plan.actions
 
     async def bare() -> None:
         await asyncio.gather(

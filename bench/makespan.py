@@ -29,8 +29,10 @@ GUESTS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Makespan:
-    """Seconds of simulated time; ``bound`` is what the clones of the busiest node take,
-    one after the other, and the rest of the last guest's life behind them.
+    """How long it took, in seconds of simulated time.
+
+    ``bound_s`` is what the clones of the busiest node take, one after the other, and the
+    rest of the last guest's life behind them.
     """
 
     guests: int
@@ -110,7 +112,7 @@ async def _measure() -> Makespan:
         async with asyncio.TaskGroup() as group:
             executor.resume(group)
             await loop.run()
-            raise _Over
+            raise _Over  # noqa: TRY301 - out of the group, not out of the function
     except* _Over:
         pass
     took = asyncio.get_running_loop().time()

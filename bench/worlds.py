@@ -9,13 +9,13 @@ from qlop.model.action import CreateGuest
 from qlop.model.desired import Desired
 from qlop.model.guest import GuestKind
 from qlop.model.history import History
-from qlop.model.plan import PlanInput
+from qlop.model.plan import Plan, PlanInput
 from qlop.model.source import SourceFile, SourceTree
 from qlop.observer.observer import Interest, Observer
 from qlop.planner import planner
 from qlop.sim.cluster import Cluster
 from qlop.sim.inprocess import InProcessApi
-from qlop.sim.world import LOCAL, LOCAL_LVM, NAS, ClusterSpec, GuestSpec, NodeSpec, _root
+from qlop.sim.world import LOCAL, LOCAL_LVM, NAS, ClusterSpec, GuestSpec, NodeSpec, root
 from qlop.telemetry.clock import SystemClock
 
 REPLICAS = 3
@@ -73,7 +73,7 @@ def converged_spec(guests: int) -> ClusterSpec:
         nodes=_nodes(guests),
         storages=(LOCAL, LOCAL_LVM, NAS),
         guests=there,
-        users=(_root(),),
+        users=(root(),),
     )
 
 
@@ -82,10 +82,10 @@ def in_force(wanted: Desired) -> InForce:
     return InForce(desired=wanted, findings=(), is_current=True)
 
 
-async def _plan(wanted: Desired, guests: int) -> planner.Plan:
+async def _plan(wanted: Desired, guests: int) -> Plan:
     clock = SystemClock()
     empty = ClusterSpec(
-        name="bench", nodes=_nodes(guests), storages=(LOCAL, LOCAL_LVM, NAS), users=(_root(),)
+        name="bench", nodes=_nodes(guests), storages=(LOCAL, LOCAL_LVM, NAS), users=(root(),)
     )
     start = clock.now().timestamp()
     cluster = Cluster(empty, now=start - 60)

@@ -40,6 +40,8 @@ class Timing:
     copy_s_per_gib: float = 4.0
     linked_clone_s: float = 1.5
     unpack_s: float = 6.0
+    lxc_resize_s: float = 3.0
+    """Checking and growing the file system of a stopped container."""
     migrate_s: float = 4.0
     migrate_s_per_gib_memory: float = 1.0
     migrate_s_per_gib_disk: float = 8.0
@@ -147,7 +149,8 @@ class ClusterSpec:
     timing: Timing = field(default_factory=Timing)
 
 
-def _root(token: str = DEFAULT_TOKEN) -> UserSpec:
+def root(token: str = DEFAULT_TOKEN) -> UserSpec:
+    """Return root@pam with a token that has all rights."""
     who, _, secret = token.partition("=")
     user, _, token_id = who.partition("!")
     return UserSpec(userid=user, password="sim-password", tokens={token_id: secret})  # noqa: S106
@@ -230,7 +233,7 @@ def hospital() -> ClusterSpec:
             _template(9000, "pve1", "nas"),
             *(_template(9001 + index, node.name, "local-lvm") for index, node in enumerate(nodes)),
         ),
-        users=(_root(),),
+        users=(root(),),
     )
 
 
@@ -248,7 +251,7 @@ def fleet(nodes: int, guests: int) -> ClusterSpec:
             _template(9000, "pve1", "nas"),
             *(_fleet_guest(10_000 + index, hosts[index % nodes].name) for index in range(guests)),
         ),
-        users=(_root(),),
+        users=(root(),),
     )
 
 
@@ -329,7 +332,7 @@ def from_mapping(raw: Mapping[str, Any]) -> ClusterSpec:
     base = values.pop("base", None)
     if base not in {None, "hospital"}:
         raise SpecError(f"base: '{base}' is unknown; there is 'hospital'")
-    start = hospital() if base else ClusterSpec(users=(_root(),))
+    start = hospital() if base else ClusterSpec(users=(root(),))
     given: dict[str, Any] = {name: getattr(start, name) for name in _names(ClusterSpec)}
     for key, value in values.items():
         if key in _PARTS:
