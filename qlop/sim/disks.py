@@ -96,10 +96,10 @@ def _resize_ct(call: Call, task: Task) -> Worker:
     _check_space(call, guest, mount["file"], wanted - volume.size_bytes)
     volumes.resize(world, volume, wanted)
     task.say(_resized_line(call, volume.storage))
-    yield world.spec.timing.config_s * 2
     mount["size"] = drives.size_text(volume.size_bytes)
     guest.config[disk] = drives.show(mount)
     write(world, guest)
+    yield world.spec.timing.config_s if guest.is_running else world.spec.timing.lxc_resize_s
 
 
 def move(call: Call) -> Json:
@@ -123,7 +123,12 @@ def move(call: Call) -> Json:
     place = volumes.on_node(world, storage or old.partition(":")[0], call.node)
     volume = volumes.need(world, old, call.node)
     format_ = call.get("format") or volume.format
-    if place.name == volume.storage and (not place.has_files or format_ == volume.format):
+    is_vm = guest.kind is Kind.QEMU
+    if (
+        is_vm
+        and place.name == volume.storage
+        and (not place.has_files or format_ == volume.format)
+    ):
         raise ApiError("you can't move to the same storage with same format")
     kind = "qmmove" if guest.kind is Kind.QEMU else "move_volume"
     return call.fork(kind, call.vmid, lambda task: _move(call, task, key, place.name))

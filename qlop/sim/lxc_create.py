@@ -229,7 +229,7 @@ def _destroy(call: Call, task: Task) -> Worker:
 
 
 def make_template(call: Call) -> Json:
-    """Answer ``POST /nodes/{node}/lxc/{vmid}/template``: done when the answer comes."""
+    """Answer ``POST /nodes/{node}/lxc/{vmid}/template``: a worker does it; no UPID is told."""
     call.enter()
     guest = call.guest()
     check_lock(guest)
@@ -239,8 +239,13 @@ def make_template(call: Call) -> Json:
         raise ApiError("you can't convert a template to a template")
     if guest.is_running:
         raise ApiError("you can't convert a CT to template if the CT is running")
-    qemu_create.turn_into_template(call, guest)
+    call.fork("vztemplate", call.vmid, lambda _: _make_template(call, guest))
     return None
+
+
+def _make_template(call: Call, guest: Guest) -> Worker:
+    yield call.world.spec.timing.config_s
+    qemu_create.turn_into_template(call, guest)
 
 
 def clone(call: Call) -> Json:

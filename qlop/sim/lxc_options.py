@@ -85,9 +85,9 @@ def swap_bytes(config: Mapping[str, str]) -> int:
 
 
 def cpus(config: Mapping[str, str], host_cores: int) -> float:
-    """Return how many processors a container may use: its limit, its cores, or all."""
+    """Return how many processors a container may use: its cores, its limit, or all."""
     limit = float(config.get("cpulimit", "0"))
-    number = limit or float(config.get("cores", "0")) or host_cores
+    number = float(config.get("cores", "0")) or limit or host_cores
     return int(number) if number == int(number) else number
 
 

@@ -28,8 +28,27 @@ def apply_hot(world: World, guest: Guest, selected: set[str]) -> dict[str, str]:
         guest.deletes.pop(option, None)
     for option in sorted(guest.pending):
         if option in selected:
-            _set_hot(world, guest, option)
+            complaint = _refuses(world, guest, option)
+            if complaint:
+                errors[option] = f"unable to hotplug {option}: {complaint}\n"
+            else:
+                _set_hot(world, guest, option)
     return errors
+
+
+def _refuses(world: World, guest: Guest, option: str) -> str:
+    """Return why this host can't change the device, having taken the old one away."""
+    if world.nodes[guest.node].hotplugs_containers:
+        return ""
+    if found := re.fullmatch(r"net(\d+)", option):
+        guest.config.pop(option, None)
+        name = drives.parse(guest.pending[option], "name").get("name", "eth0")
+        veth = f"veth{guest.vmid}i{found[1]}p"
+        return f"command 'lxc-device -n {guest.vmid} add {veth} {name}' failed: exit code 1"
+    if re.fullmatch(r"mp\d+", option) and option not in guest.config:
+        del guest.pending[option]
+        return "failed to change apparmor profile: Invalid argument"
+    return ""
 
 
 def _set_hot(world: World, guest: Guest, option: str) -> None:

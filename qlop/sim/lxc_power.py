@@ -75,26 +75,7 @@ def _shutdown(call: Call, task: Task) -> Worker:
     guest = call.guest()
     check_lock(guest)
     timeout_s = call.number("timeout", _SHUTDOWN_TIMEOUT_S)
-    yield from _ask_down(call.world, guest, timeout_s, force=call.flag("forceStop"))
-
-
-def _ask_down(world: World, guest: Guest, timeout_s: int, *, force: bool) -> Worker:
-    run = guest.run
-    if run is None:
-        return
-    needed_s = world.spec.timing.lxc_shutdown_s
-    if guest.acpi_deaf or run.acpi_deaf or needed_s > timeout_s:
-        yield float(timeout_s)
-        if not force:
-            raise TaskError(
-                f"command 'lxc-stop -n {guest.vmid} --nokill --timeout {timeout_s}' "
-                f"failed: exit code 1"
-            )
-        yield world.spec.timing.stop_s
-    else:
-        yield needed_s
-    if guest.run is run:
-        power.kill(world, guest)
+    yield from power.ask_ct_down(call.world, task, guest, timeout_s, force=call.flag("forceStop"))
 
 
 def reboot(call: Call) -> Json:
@@ -108,7 +89,9 @@ def _reboot(call: Call, task: Task) -> Worker:
     yield from world.hold(task, guest_lock(call.vmid))
     guest = call.guest()
     check_lock(guest)
-    yield from _ask_down(world, guest, call.number("timeout", _SHUTDOWN_TIMEOUT_S), force=False)
+    yield from power.ask_ct_down(
+        world, task, guest, call.number("timeout", _SHUTDOWN_TIMEOUT_S), force=False
+    )
     if guest.pending or guest.deletes:
         power.apply_pending(world, guest)
     yield world.spec.timing.lxc_start_s
@@ -201,7 +184,7 @@ def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
         if was_running:
             _say(world, task, f"shutdown CT {vmid}")
             timeout_s = call.number("timeout", 180)
-            yield from _ask_down(world, guest, timeout_s, force=True)
+            yield from power.ask_ct_down(world, task, guest, timeout_s, force=True)
         ip = world.nodes[target].ip
         _say(world, task, f"starting migration of CT {vmid} to node '{target}' ({ip})")
         if not world.is_reachable(target):

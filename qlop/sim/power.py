@@ -177,6 +177,33 @@ def ask_down(world: World, task: Task, guest: Guest, timeout_s: float, *, force:
         stopped(world, guest)
 
 
+def ask_ct_down(
+    world: World, task: Task, guest: Guest, timeout_s: float, *, force: bool
+) -> Worker:
+    """Ask a container's init to end and wait for it.
+
+    Raises:
+        TaskError: it did not within ``timeout_s``, and ``force`` was not asked for.
+    """
+    run = guest.run
+    if run is None:
+        return
+    needed_s = world.spec.timing.lxc_shutdown_s
+    if guest.acpi_deaf or run.acpi_deaf or needed_s > timeout_s:
+        yield float(timeout_s)
+        if not force:
+            task.say(
+                f"command 'lxc-stop -n {guest.vmid} --nokill --timeout {timeout_s}' failed: "
+                f"exit code 1"
+            )
+            raise TaskError("container did not stop")
+        yield world.spec.timing.stop_s
+    else:
+        yield needed_s
+    if guest.run is run:
+        kill(world, guest)
+
+
 def autostart(world: World, guest: Guest, user: str) -> None:
     """Start a guest in a task of its own (``start=1`` at creation, ``onboot``)."""
     if guest.kind is Kind.QEMU:

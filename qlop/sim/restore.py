@@ -135,8 +135,7 @@ def _stop_first(call: Call, task: Task, guest: Guest) -> Worker:
         if guest.kind is Kind.QEMU:
             yield from power.ask_down(world, task, guest, timeout_s, force=False)
         else:
-            yield world.spec.timing.lxc_shutdown_s
-            power.kill(world, guest)
+            yield from power.ask_ct_down(world, task, guest, timeout_s, force=False)
     except TaskError as error:
         command = f"qm shutdown {guest.vmid} --skiplock --keepActive --timeout {timeout_s}"
         raise TaskError(f"command '{command}' failed: exit code 255") from error

@@ -30,6 +30,8 @@ guest VMID clone NEWID                           copy it by hand, mark and all
 guest VMID agent hang | answer                   the guest agent goes silent, or speaks again
 guest VMID acpi deaf | listen                    the guest ignores shutdown requests, or not
 guest VMID pool POOL | none                      put it into a pool
+guest VMID move NODE                             move its configuration file by hand
+volume VOLID[@NODE] remove                       a volume disappears from its storage
 node NODE down | up                              cut a node's power; bring it back
 node NODE daemon down | up                       stop or start its pvedaemon (595)
 node NODE proxy down | up                        stop or start its pveproxy (refused)
@@ -120,6 +122,8 @@ def _guest(cluster: Cluster, words: list[str]) -> str:
             return f"guest {guest.vmid}: shutdown requests are {'ignored' if guest.acpi_deaf else 'obeyed'}"
         case "pool":
             return _pool(world, guest, rest[0])
+        case "move":
+            return _move(world, guest, _node_of(world, rest[0]))
         case _:
             raise ScriptError(f"'guest {guest.vmid} {verb}' is unknown; see 'help'")
 
@@ -188,6 +192,13 @@ def _copy_disk(world: World, guest: Guest, copy: Guest, key: str) -> None:
     copy.config[key] = drives.show(drive)
 
 
+def _move(world: World, guest: Guest, node: str) -> str:
+    world.changed(guest)
+    guest.node = node
+    world.wrote(guest)
+    return f"guest {guest.vmid}: its configuration is on {node} now"
+
+
 def _pool(world: World, guest: Guest, name: str) -> str:
     old = world.access.vm_pool.pop(guest.vmid, None)
     if old is not None:
@@ -241,6 +252,21 @@ def _storage(cluster: Cluster, words: list[str]) -> str:
     for each in nodes:
         hardware.fill(world, name, each, share)
     return f"storage {words[0]} is {words[2].rstrip('%')} % full"
+
+
+def _volume(cluster: Cluster, words: list[str]) -> str:
+    world = cluster.world
+    volid, _, node = words[0].partition("@")
+    found = [
+        volume
+        for (name, where), volume in world.volumes.items()
+        if name == volid and (not node or where in {"", node})
+    ]
+    if not found or words[1] != "remove":
+        raise ScriptError(f"volume VOLID[@NODE] remove; is there a volume '{volid}'?")
+    for volume in found:
+        volumes.drop(world, volume)
+    return f"volume {words[0]} is gone"
 
 
 def _lock(cluster: Cluster, words: list[str]) -> str:
@@ -323,6 +349,7 @@ _COMMANDS: Mapping[str, Callable[[Cluster, list[str]], str]] = {
     "node": _node,
     "quorum": _quorum,
     "storage": _storage,
+    "volume": _volume,
     "lock": _lock,
     "unlock": _unlock,
     "token": _token,

@@ -34,9 +34,7 @@ def listing(call: Call) -> Json:
         row: Row = {
             "name": name,
             "snaptime": int(section.get("snaptime", 0)),
-            "description": section.get("description", "").rstrip("\n")
-            if guest.kind is Kind.QEMU
-            else section.get("description", ""),
+            "description": _description(guest, section),
         }
         if guest.kind is Kind.QEMU:
             row["vmstate"] = 1 if section.get("vmstate") else 0
@@ -54,6 +52,11 @@ def listing(call: Call) -> Json:
         current["parent"] = guest.config["parent"]
     rows.append(current)
     return rows
+
+
+def _description(guest: Guest, section: dict[str, str]) -> str:
+    text = section.get("description", "").rstrip("\n")
+    return text + "\n" if text and guest.kind is Kind.LXC else text
 
 
 def index(call: Call) -> Json:

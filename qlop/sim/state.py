@@ -211,6 +211,8 @@ class Node:
     rootfs_bytes: int = 1_000_000_000_000
     has_kvm: bool = True
     """Whether the processor can virtualize; else only VMs with ``kvm: 0`` start."""
+    hotplugs_containers: bool = True
+    """Whether devices and mounts can be added to a running container."""
 
 
 Worker = Generator[float, None, None]

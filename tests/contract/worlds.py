@@ -33,6 +33,7 @@ TIMING = Timing(
     copy_s_per_gib=0.2,
     linked_clone_s=0.1,
     unpack_s=0.2,
+    lxc_resize_s=21.0,
     migrate_s=4.0,
     migrate_s_per_gib_disk=4.0,
 )
@@ -88,6 +89,7 @@ def cluster_for(entries: list[Exchange | Note]) -> tuple[Cluster, str]:
     cluster.world.access.users["root@pam"] = root
     for host in cluster.world.nodes.values():
         host.has_kvm = False
+        host.hotplugs_containers = False
     cluster.world.ha.is_manager_up = len(nodes) > 1
     _add_guests(cluster, exchanges)
     _add_volumes(cluster, exchanges)
@@ -264,28 +266,29 @@ def _add_file(cluster: Cluster, volid: str, node: str, size: int) -> None:
 
 
 def _add_tasks(cluster: Cluster, exchanges: list[Exchange]) -> None:
-    """Add the finished tasks of earlier days that the first listing shows."""
-    world = cluster.world
+    """Add the finished tasks of earlier days that the first listings show."""
+    rows: dict[str, Mapping[str, Any]] = {}
     for exchange in exchanges:
         if not exchange.path.endswith("/tasks") or exchange.status != 200:
             continue
-        for row in reversed(exchange.data or []):
-            if row["upid"] in world.tasks or row.get("endtime", 0) > exchanges[0].at:
-                continue
-            token = row.get("tokenid")
-            world.tasks[row["upid"]] = Task(
-                upid=row["upid"],
-                node=row["node"],
-                pid=row.get("pid", 0),
-                pstart=row.get("pstart", 0),
-                start_at=row["starttime"],
-                type=row["type"],
-                id=row["id"],
-                user=f"{row['user']}!{token}" if token else row["user"],
-                end_at=row.get("endtime"),
-                exit=row.get("status"),
-                log=["TASK OK"],
-            )
+        for row in exchange.data or []:
+            if row.get("endtime", 0) <= exchanges[0].at:
+                rows[row["upid"]] = {**row, **rows.get(row["upid"], {})}
+    for row in sorted(rows.values(), key=lambda row: (row["starttime"], row["upid"])):
+        token = row.get("tokenid")
+        cluster.world.tasks[row["upid"]] = Task(
+            upid=row["upid"],
+            node=row["node"],
+            pid=row.get("pid", 0),
+            pstart=row.get("pstart", 0),
+            start_at=row["starttime"],
+            type=row["type"],
+            id=row["id"],
+            user=f"{row['user']}!{token}" if token else row["user"],
+            end_at=row.get("endtime"),
+            exit=row.get("status"),
+            log=["TASK OK"],
+        )
 
 
 def add_image(cluster: Cluster, volid: str) -> None:
@@ -380,6 +383,27 @@ ACTS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "guest 500 unset lock vmstate runningmachine runningcpu running-nets-host-mtu",
         ),
         30_353: ("guest 500 crash",),
+    },
+    "containers": {
+        32_084: ("guest 210 acpi deaf",),
+        32_150: (
+            "guest 210 acpi listen",
+            "call DELETE /nodes/pve1/tasks/"
+            "UPID:pve1:00003E9F:0009FC9D:6B050C53:vzdump:210:root@pam!test:",
+            "guest 210 crash",
+            "unlock 210",
+        ),
+        32_166: ("guest 210 crash",),
+        32_172: ("guest 210 crash",),
+    },
+    "log and tasks": {
+        33_077: ("guest 450 set memory=80",),
+        33_080: ("guest 450 set name=byhand",),
+        33_088: ("guest 450 move cl2",),
+        33_092: ("guest 450 move cl1",),
+        33_098: ("volume local:450/vm-450-disk-0.qcow2 remove",),
+        33_105: ("guest 450 set memory=72",),
+        33_107: ("guest 450 unset scsi0",),
     },
     "guest os, two nodes": {
         30_365: (
