@@ -106,6 +106,8 @@ async def carried_out(
             on_cycle(agreed)
             if gate is not None and gate.differences:
                 applied.ending, applied.refused = Settling.FAILED, gate.differences
+            elif gate is not None and _only_strangers_left(result, agreed):
+                applied.ending = Settling.HELD
             else:
                 applied.ending = settling.judge(agreed, quiet_for=busy.quiet_for(agreed))
             if applied.ending is not Settling.WORKING:
@@ -157,6 +159,14 @@ def _agreed(result: CycleResult, gate: Gate | None) -> CycleResult:
     return replace(result, plan=replace(result.plan, actions=gate.agreed(result.plan)))
 
 
+def _only_strangers_left(found: CycleResult, agreed: CycleResult) -> bool:
+    """Return whether the kept plan is carried out, and there is more to do than it says."""
+    if found.plan is None or agreed.plan is None or found.started:
+        return False
+    under_way = any(one.inflight is not None for one in found.status.subjects)
+    return bool(found.plan.actions) and not agreed.plan.actions and not under_way
+
+
 def ending_lines(applied: Applied) -> list[Line]:
     """Return how it ended, what is held or failed, and what a person can do."""
     if applied.refused:
@@ -183,6 +193,6 @@ def ending_lines(applied: Applied) -> list[Line]:
         lines.append(line(Span("held: ", Tone.WARN), f"{subject.name}: {held.message}"))
         if held.remedy:
             lines.append(line(f"  remedy: {held.remedy}"))
-    lines += [line(f"not in the plan, left out: {text}") for text in applied.left_out]
+    lines += [line(f"not in the plan, not done: {text}") for text in applied.left_out]
     good = applied.ending is Settling.CONVERGED
     return [*lines, line(Span(converged_text(now), Tone.GOOD if good else Tone.WARN))]

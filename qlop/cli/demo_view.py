@@ -142,7 +142,7 @@ def hints(ready: Stage, vmid: int | None) -> list[Line]:
         line("stop a guest           ", Span(f'{qlop} sim do "guest {guest} stop"', Tone.STRONG)),
         line(
             "change one by hand     ",
-            Span(f'{qlop} sim do "guest {guest} set description=mine"', Tone.STRONG),
+            Span(f'{qlop} sim do "guest {guest} set tags=mine"', Tone.STRONG),
         ),
         line("edit a manifest        ", Span(f"in {ready.manifests}", Tone.STRONG)),
         line(
@@ -173,6 +173,8 @@ def _introduction(ready: Stage) -> list[Line]:
 
 def _panel(title: str, lines: "deque[Line] | list[Line]") -> Panel:
     texts = [screen.text_of(one) for one in lines] or [Text("nothing yet", style="dim")]
+    for text in texts:
+        text.no_wrap, text.overflow = True, "ellipsis"
     return Panel(Group(*texts), title=title, title_align="left", border_style="dim")
 
 

@@ -8,7 +8,8 @@ import typer
 
 from qlop.cli import screen, settings_file
 from qlop.render.finding import finding_lines
-from qlop.settings import DEFAULT_LISTEN_PORT, Address, Settings, WebSettings
+from qlop.settings import DEFAULT_LISTEN_PORT, Address, LogLevel, Settings, WebSettings
+from qlop.telemetry import log
 
 CONVERGED = 0
 ERROR = 1
@@ -50,6 +51,8 @@ def settings_of(config: Path | None, overrides: list[str] | None) -> Settings:
     """
     loaded = settings_file.load(file=config, environ=os.environ, overrides=overrides_of(overrides))
     screen.tell(one for finding in loaded.warnings for one in finding_lines(finding))
+    # The daemon sets up a log of its own; a command's own words are its log.
+    log.set_up(level=LogLevel.ERROR)
     return loaded.settings
 
 

@@ -35,7 +35,7 @@ def error_console() -> Console:
 
 def text_of(one: Line) -> Text:
     """Return a line in the terminal's colors."""
-    return Text.assemble(*((span.text, _STYLES[span.tone]) for span in one), end="")
+    return Text.assemble(*((span.text, _STYLES[span.tone]) for span in one))
 
 
 def show(lines: Iterable[Line]) -> None:

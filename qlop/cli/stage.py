@@ -19,6 +19,8 @@ from qlop.sim import world
 from qlop.sim.cluster import Cluster
 from qlop.sim.server import SimServer
 
+DEMO_INTERVAL = "5s"
+"""Shorter than the manifests say: who watches should not wait for half a minute."""
 STOP_S = 12.0
 """The daemon ends in under ten seconds; after this it is killed."""
 
@@ -104,6 +106,7 @@ def _daemon(
         "QLOP_DESIRED_STATE": str(manifests),
         "QLOP_JOURNAL": str(place / "journal.sqlite3"),
         "QLOP_WEB_LISTEN": listen.authority,
+        "QLOP_INTERVAL": DEMO_INTERVAL,
         "QLOP_LOG_FORMAT": "json",
     }
     config = place / "qlop.yaml"

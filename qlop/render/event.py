@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from qlop.model.event import Event, EventKind
 from qlop.render.line import Line, Span, Tone, line
 from qlop.render.plain_value import Document, plain_value
+from qlop.render.plan import short
 
 _TONES: Mapping[EventKind, Tone] = {
     EventKind.REVISION_LOADED: Tone.GOOD,
@@ -22,13 +23,20 @@ _TONES: Mapping[EventKind, Tone] = {
 }
 
 
+MESSAGE_LENGTH_MAX = 110
+"""What is done is shown by its two ends if it is longer; what went wrong is shown whole."""
+_DOINGS = frozenset({EventKind.ACTION_STARTED, EventKind.ACTION_FINISHED})
+
+
 def event_line(event: Event) -> Line:
     """Return ``08:00:00 action-started  web-1  clone …``."""
+    is_doing = event.kind in _DOINGS
+    message = short(event.message, MESSAGE_LENGTH_MAX) if is_doing else event.message
     return line(
         Span(f"{event.at:%H:%M:%S}  ", Tone.DIM),
         Span(f"{event.kind.value:<17}  ", _TONES[event.kind]),
         Span(f"{event.subject}  ", Tone.STRONG),
-        event.message,
+        message,
     )
 
 

@@ -98,7 +98,7 @@ def _findings(findings: Sequence[Finding]) -> str:
 def _alarms(status: Status, refused: str) -> list[str]:
     found = []
     if status.stalled:
-        found.append(_alarm("Stalled: nothing is being done.", status.stalled))
+        found.append(_alarm("Stalled.", status.stalled))
     if not status.quorate:
         found.append(_alarm("The cluster has no quorum: qlop only observes.", ""))
     if refused and refused != status.stalled:

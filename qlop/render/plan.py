@@ -112,12 +112,12 @@ def change_lines(changes: Sequence[Change], indent: str) -> list[Line]:
     return table(rows, indent=indent)
 
 
-def short(value: str) -> str:
+def short(value: str, length_max: int = VALUE_LENGTH_MAX) -> str:
     """Return ``value`` on one line, its middle left out if it is long."""
     one_line = "\\n".join(value.splitlines())
-    if len(one_line) <= VALUE_LENGTH_MAX:
+    if len(one_line) <= length_max:
         return one_line
-    half = VALUE_LENGTH_MAX // 2
+    half = length_max // 2
     return f"{one_line[:half]}…{one_line[-half:]}"
 
 

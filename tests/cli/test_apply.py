@@ -100,6 +100,20 @@ async def test_a_kept_plan_is_carried_out(tmp_path: Path) -> None:
     assert door.executor.started == [one.id for one in worlds.PLAN.actions]
 
 
+async def test_what_a_kept_plan_does_not_say_is_not_done(tmp_path: Path) -> None:
+    plan_file.write(tmp_path / "plan", worlds.PLAN, now=worlds.NOW)
+    more = replace(worlds.REBOOT, id=ActionId("db/start/x"), action=worlds.START)
+    later = result(DOING, plan=replace(worlds.PLAN, actions=(more,)))
+    door = ScriptedDoor(results=[BUSY, later])
+
+    how = await applied(door, plan_file.read(tmp_path / "plan"))
+
+    assert (how.ending, door.cycles) == (Settling.HELD, 2)
+    assert said(how) == (
+        "not in the plan, not done: start db (10002) on pve1\nconverged: 0/1 guests\n"
+    )
+
+
 async def test_a_kept_plan_that_no_longer_holds_is_refused(tmp_path: Path) -> None:
     other = replace(worlds.PLAN, actions=(worlds.DESTROY,))
     plan_file.write(tmp_path / "plan", other, now=worlds.NOW)

@@ -9,6 +9,7 @@ import pytest
 
 from qlop.model.action import DestroyGuest
 from qlop.model.desired import Placement
+from qlop.model.event import EventKind
 from qlop.model.finding import Finding, Severity
 from qlop.model.guest import GuestKind
 from qlop.model.ids import PoolId, VmId
@@ -158,6 +159,15 @@ def test_an_event() -> None:
         "07:58:45  node-lost          pve2  node pve2 is offline\n"
     )
     assert event.event_document(worlds.EVENTS[0])["kind"] == "node-lost"
+
+
+def test_of_a_long_doing_both_ends_are_shown_and_of_a_failure_all() -> None:
+    long = replace(worlds.EVENTS[0], message="begin " + "x" * 200 + " end")
+    doing = replace(long, kind=EventKind.ACTION_FINISHED)
+
+    assert len(line.plain([event.event_line(doing)])) < 160
+    assert line.plain([event.event_line(doing)]).endswith(" end\n")
+    assert "x" * 200 in line.plain([event.event_line(long)])
 
 
 def test_a_page() -> None:

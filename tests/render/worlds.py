@@ -2,7 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
-from qlop.model.action import CloneGuest, ConfigureGuest, DestroyGuest, RebootGuest, Verb
+from qlop.model.action import (
+    CloneGuest,
+    ConfigureGuest,
+    DestroyGuest,
+    RebootGuest,
+    StartGuest,
+    Verb,
+)
 from qlop.model.desired import (
     CloneSource,
     Desired,
@@ -104,6 +111,7 @@ REBOOT = PlannedAction(
         Change(field="tags", old="x", new="", impact=Impact.NONE),
     ),
 )
+START = StartGuest(subject=DB, vmid=VmId(10002), kind=GuestKind.VM, node=PVE1)
 DESTROY = PlannedAction(
     id=ActionId("old/destroy/dd"),
     action=DestroyGuest(subject=OLD, vmid=VmId(10009), kind=GuestKind.CONTAINER, node=PVE1),
