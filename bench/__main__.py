@@ -11,7 +11,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from bench import serve
+from bench import dispatch, idle, makespan, serve
 
 SIZES = (30, 300, 3000, 10000)
 
@@ -23,11 +23,11 @@ def main() -> None:
         case ["serve", guests, directory]:
             serve.serve(int(guests), Path(directory))
         case ["idle", guests]:
-            pass
+            _tell(idle.measure(int(guests)))
         case ["dispatch"]:
-            pass
+            _tell(dispatch.measure())
         case ["makespan"]:
-            pass
+            _tell(makespan.measure())
         case []:
             _all()
         case _:
@@ -45,6 +45,11 @@ def _all() -> None:
     console.print(_idle_table(results["idle"]))
     console.print(_table("save of a manifest to first mutation sent", results["dispatch"]))
     console.print(_table("creating guests, in simulated time", results["makespan"]))
+    console.print_json(data=results)
+
+
+def _tell(figures: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 def _part(*arguments: str) -> Any:
