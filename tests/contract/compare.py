@@ -26,17 +26,12 @@ _HIDE = (
 )
 
 _OWN = set(
-    "time pid pstart starttime endtime uptime cpu mem memhost disk netin netout diskread "
-    "diskwrite freemem balloon ctime used avail total used_fraction snaptime timestamp localtime "
-    "loadavg wait idle kversion pveversion version repoid release ssl_fingerprint maxmem_ mhz "
-    "fingerprint uid id_ saved ticket CSRFPreventionToken value_ next-run swap ksm".split()
+    ["time", "pid", "pstart", "starttime", "endtime", "uptime", "cpu", "mem", "memhost", "disk", "netin", "netout", "diskread", "diskwrite", "freemem", "balloon", "ctime", "used", "avail", "total", "used_fraction", "snaptime", "timestamp", "localtime", "loadavg", "wait", "idle", "kversion", "pveversion", "version", "repoid", "release", "ssl_fingerprint", "maxmem_", "mhz", "fingerprint", "uid", "id_", "saved", "ticket", "CSRFPreventionToken", "value_", "next-run", "swap", "ksm"]
 )
 """Keys whose values are the host's own; that they are there, and their types, still counts."""
 
 _OPTIONAL = set(
-    "freemem ballooninfo balloon running-machine running-qemu blockstat nics proxmox-support "
-    "pressurecpusome pressurecpufull pressureiosome pressureiofull pressurememorysome "
-    "pressurememoryfull clustername notes idle_time_ns".split()
+    ["freemem", "ballooninfo", "balloon", "running-machine", "running-qemu", "blockstat", "nics", "proxmox-support", "pressurecpusome", "pressurecpufull", "pressureiosome", "pressureiofull", "pressurememorysome", "pressurememoryfull", "clustername", "notes", "idle_time_ns"]
 )
 
 
@@ -194,9 +189,7 @@ def _compare_maps(
 
 
 _VALUED = set(
-    "status qmpstatus name template tags lock vmid node type hastate exitstatus key pending "
-    "delete maxmem cpus maxcpu volid size format parent running vmstate description managed state "
-    "snapstate roleid userid quorate online request_state crm_state sid".split()
+    ["status", "qmpstatus", "name", "template", "tags", "lock", "vmid", "node", "type", "hastate", "exitstatus", "key", "pending", "delete", "maxmem", "cpus", "maxcpu", "volid", "size", "format", "parent", "running", "vmstate", "description", "managed", "state", "snapstate", "roleid", "userid", "quorate", "online", "request_state", "crm_state", "sid"]
 )
 """Keys whose values are the simulator's to get right, wherever they stand."""
 

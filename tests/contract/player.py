@@ -59,7 +59,7 @@ class Player:
 
     ``acts`` are commands by the number of the entry before which they happened: those of
     ``script``, and ``adopt VMID`` (a guest was remade or edited by hand: it is as the recording
-    next shows it), ``call METHOD PATH FORM`` (a call that was not recorded), ``volume VOLID``.
+    next shows it), ``call METHOD PATH FORM`` (a call that was not recorded), ``image VOLID``.
     """
 
     cluster: Cluster
@@ -99,7 +99,7 @@ class Player:
             self.cluster.handle(request, self.cluster.now)
         elif word == "make":
             worlds.make(self.cluster, rest)
-        elif word == "volume":
+        elif word == "image":
             worlds.add_image(self.cluster, rest)
         else:
             script.do(self.cluster, command, self.cluster.now)

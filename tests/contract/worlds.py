@@ -357,7 +357,7 @@ def _seen(exchanges: list[Exchange], vmid: int) -> tuple[str, str, bool] | None:
 ACTS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     "daemon down": {20_000: ("node pve1 daemon down",)},
     "running vm": {
-        9_000: ("volume local:150/vm-150-state-suspend-2026-11-24.raw",),
+        9_000: ("image local:150/vm-150-state-suspend-2026-11-24.raw",),
         9_038: ("call PUT /nodes/pve1/qemu/150/config delete=net1",),
     },
     "stopped guests": {
