@@ -69,7 +69,7 @@ def main() -> None:
     """Run the command line and exit."""
     arguments = [one for one in sys.argv[1:] if one != DEBUG]
     if len(arguments) == len(sys.argv) - 1:
-        sys.excepthook = _report_bug
+        sys.excepthook = report_bug
     sys.exit(outcome(arguments))
 
 
@@ -85,19 +85,20 @@ def outcome(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         screen.tell(findings_lines(error.findings))
     except _FORESEEN as error:
-        _complain(error)
+        complain_of(error)
     except ExceptionGroup as group:
         known, rest = group.split(_FORESEEN)
         if rest is not None:
             raise
-        for leaf in _leaves(known):
-            _complain(leaf)
+        for leaf in leaves(known):
+            complain_of(leaf)
     else:
         return code if isinstance(code, int) else 0
     return options.ERROR
 
 
-def _complain(error: Exception) -> None:
+def complain_of(error: Exception) -> None:
+    """Say what went wrong, and what can be done about it."""
     match error:
         case PortError(kind=kind):
             screen.complain(str(error), _REMEDIES.get(kind, ""))
@@ -107,13 +108,14 @@ def _complain(error: Exception) -> None:
             screen.complain(str(error))
 
 
-def _leaves(error: BaseException | None) -> list[Exception]:
+def leaves(error: BaseException | None) -> list[Exception]:
+    """Return the errors that a group of them holds, however deep."""
     if isinstance(error, ExceptionGroup):
-        return [leaf for one in error.exceptions for leaf in _leaves(one)]
+        return [leaf for one in error.exceptions for leaf in leaves(one)]
     return [error] if isinstance(error, Exception) else []
 
 
-def _report_bug(
+def report_bug(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Say of an error that nobody foresaw what it is, without its traceback."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qlop.cli import main
+from qlop.ports import ErrorKind, PortError
 
 GOOD = Path(__file__).parents[2] / "desired-state"
 
@@ -119,3 +120,31 @@ def test_the_module_runs_as_a_program() -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_errors_of_several_tasks_are_each_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    group = ExceptionGroup(
+        "tasks",
+        [
+            PortError(ErrorKind.DENIED, "invalid token"),
+            ExceptionGroup("more", [FileNotFoundError(2, "No such file", "/x")]),
+        ],
+    )
+
+    for error in main.leaves(group):
+        main.complain_of(error)
+
+    assert capsys.readouterr().err == (
+        "error: invalid token\n"
+        "  check the token: its id, its secret, whether it expired, its privileges\n"
+        "error: /x: No such file\n"
+    )
+
+
+def test_a_bug_is_a_line_that_asks_to_be_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    main.report_bug(KeyError, KeyError("x"), None)
+
+    assert capsys.readouterr().err == (
+        "error: this is a bug in qlop: KeyError: 'x'\n"
+        "  run it again with --debug and report what it prints\n"
+    )
