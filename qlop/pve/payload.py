@@ -7,6 +7,7 @@ is told apart from what can't be understood: the first has a default, the second
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 from qlop.ports import Json
 
@@ -26,12 +27,10 @@ def rows_of(payload: Json, what: str) -> list[dict[str, Json]]:
     """
     if not isinstance(payload, list):
         raise Misread(f"{what}: expected a list, got {_kind(payload)}")
-    rows: list[dict[str, Json]] = []
-    for row in payload:
-        if not isinstance(row, dict):
-            raise Misread(f"{what}: expected objects, got {_kind(row)}")
-        rows.append(row)
-    return rows
+    if not set(map(type, payload)) <= {dict}:
+        odd = next(row for row in payload if not isinstance(row, dict))
+        raise Misread(f"{what}: expected objects, got {_kind(odd)}")
+    return cast("list[dict[str, Json]]", payload)
 
 
 def row_of(payload: Json, what: str) -> dict[str, Json]:

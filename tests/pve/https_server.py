@@ -103,6 +103,7 @@ class _HttpServer(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # Head and body in one piece: the other end would delay its ACK.
 
     def _serve(self) -> None:
         assert isinstance(self.server, _HttpServer)
