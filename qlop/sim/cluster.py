@@ -25,6 +25,16 @@ _LOOKUP_S = 6.15
 """How long the look-up of an unknown node's name takes to fail."""
 
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
+
+_TOP = ("version", "cluster", "nodes", "storage", "access", "pools")
+
+
+def _not_implemented(request: SimRequest) -> ApiError:
+    text = f"Method '{request.method} {request.path}' not implemented"
+    return ApiError(text, status=501, bare=True)
+
+
 class Cluster:
     """A simulated cluster. Equal specifications, seeds, times and calls give equal answers.
 
@@ -105,12 +115,16 @@ class Cluster:
         self, request: SimRequest, contacted: str, found: tuple[Route, dict[str, str]] | None
     ) -> SimResponse:
         world = self.world
+        if request.method not in _METHODS:
+            raise ApiError(f"method '{request.method}' not available", status=501, empty=True)
         is_login = request.method == "POST" and request.path.rstrip("/") == "/access/ticket"
         who = Identity(user="")
         if not is_login:
             who = world.access.identify(request.authorization, world.stamp())
+        if found is None and request.method == "GET" and request.path in {"", "/"}:
+            return SimResponse(data=[{"subdir": name} for name in _TOP])
         if found is None:
-            raise ApiError(f"Method '{request.method} {request.path}' not implemented", status=501)
+            raise _not_implemented(request)
         route, at = found
         raw = dict(request.params)
         for name, value in at.items():
@@ -174,6 +188,6 @@ class Cluster:
         """Answer a directory of the API, or say that the method is not simulated."""
         children = self._table.children.get(call.route.template)
         if call.route.method != "GET" or not children or children[0].startswith("{"):
-            raise ApiError(f"Method '{request.method} {request.path}' not implemented", status=501)
+            raise _not_implemented(request)
         key = routes.index_key(call.route.template)
         return [{key: name} for name in children if not name.startswith("{")]

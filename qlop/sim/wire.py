@@ -86,7 +86,8 @@ class ApiError(Exception):
     """The call is answered with an error status.
 
     ``text`` is what a Perl ``die`` carries: PVE puts its first line into the reason phrase
-    and the whole, with a newline, into ``message``.
+    and the whole, with a newline, into ``message``. Some of the server's own errors are
+    ``bare``, without the newline, or ``empty``, without a JSON body.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class ApiError(Exception):
         errors: Mapping[str, str] | None = None,
         delay_s: float = 0.0,
         empty: bool = False,
+        bare: bool = False,
     ) -> None:
         super().__init__(text)
         self.text = text
@@ -104,6 +106,7 @@ class ApiError(Exception):
         self.errors = errors
         self.delay_s = delay_s
         self.empty = empty
+        self.bare = bare
 
     @override
     def __str__(self) -> str:
@@ -115,7 +118,7 @@ class ApiError(Exception):
             status=self.status,
             reason=self.text.split("\n", 1)[0],
             errors=self.errors,
-            message=None if self.empty else self.text.rstrip("\n") + "\n",
+            message=None if self.empty else self.text.rstrip("\n") + "\n" * (not self.bare),
             delay_s=self.delay_s,
             empty=self.empty,
         )

@@ -167,43 +167,49 @@ def _first_config(exchanges: list[Exchange], kind: str, vmid: int) -> dict[str, 
     for exchange in exchanges:
         if _created(exchange) == vmid:
             return None
-        if exchange.method == "GET" and wanted.search(exchange.path) and exchange.status == 200:
+        is_read = exchange.method == "GET" and exchange.status == 200
+        if is_read and wanted.search(exchange.path) and isinstance(exchange.data, dict):
             return {key: str(value) for key, value in exchange.data.items() if key != "digest"}
     return None
 
 
 def _made_up(kind: str, vmid: int, row: Mapping[str, Any]) -> dict[str, str]:
-    config: dict[str, str] = {}
-    if kind == "qemu":
-        if row.get("name") not in {None, f"VM {vmid}"}:
-            config["name"] = row["name"]
-        if row.get("maxmem", 512 * 1024**2) != 512 * 1024**2:
-            config["memory"] = str(row["maxmem"] // 1024**2)
-        if (count := row.get("cpus", row.get("maxcpu", 1))) != 1:
-            config["cores"] = str(count)
-        if row.get("maxdisk"):
-            size = drives.size_text(row["maxdisk"])
-            config["scsi0"] = f"local:{vmid}/vm-{vmid}-disk-0.raw,size={size}"
-            config["boot"] = "order=scsi0"
-        if row.get("serial"):
-            config["serial0"] = "socket"
-    else:
-        config = {
-            "hostname": row.get("name", f"CT{vmid}"),
-            "memory": str(row.get("maxmem", 512 * 1024**2) // 1024**2),
-            "swap": str(row.get("maxswap", 512 * 1024**2) // 1024**2),
-            "arch": "amd64",
-            "ostype": "debian",
-            "rootfs": f"local:{vmid}/vm-{vmid}-disk-0.raw,"
-            f"size={drives.size_text(row.get('maxdisk', 4 * GIB))}",
-        }
-        if row.get("cpus", 2) != 2:
-            config["cores"] = str(row["cpus"])
-    for key in ("tags", "lock"):
-        if key in row:
-            config[key] = row[key]
+    config = _made_up_vm(vmid, row) if kind == "qemu" else _made_up_container(vmid, row)
+    config |= {key: row[key] for key in ("tags", "lock") if key in row}
     if row.get("template"):
         config["template"] = "1"
+    return config
+
+
+def _made_up_vm(vmid: int, row: Mapping[str, Any]) -> dict[str, str]:
+    config: dict[str, str] = {}
+    if row.get("name") not in {None, f"VM {vmid}"}:
+        config["name"] = row["name"]
+    if row.get("maxmem", 512 * 1024**2) != 512 * 1024**2:
+        config["memory"] = str(row["maxmem"] // 1024**2)
+    if (count := row.get("cpus", row.get("maxcpu", 1))) != 1:
+        config["cores"] = str(count)
+    if row.get("maxdisk"):
+        size = drives.size_text(row["maxdisk"])
+        config["scsi0"] = f"local:{vmid}/vm-{vmid}-disk-0.raw,size={size}"
+        config["boot"] = "order=scsi0"
+    if row.get("serial"):
+        config["serial0"] = "socket"
+    return config
+
+
+def _made_up_container(vmid: int, row: Mapping[str, Any]) -> dict[str, str]:
+    size = drives.size_text(row.get("maxdisk", 4 * GIB))
+    config = {
+        "hostname": row.get("name", f"CT{vmid}"),
+        "memory": str(row.get("maxmem", 512 * 1024**2) // 1024**2),
+        "swap": str(row.get("maxswap", 512 * 1024**2) // 1024**2),
+        "arch": "amd64",
+        "ostype": "debian",
+        "rootfs": f"local:{vmid}/vm-{vmid}-disk-0.raw,size={size}",
+    }
+    if row.get("cpus", 2) != 2:
+        config["cores"] = str(row["cpus"])
     return config
 
 
@@ -352,65 +358,3 @@ def _seen(exchanges: list[Exchange], vmid: int) -> tuple[str, str, bool] | None:
         if exchange.method == "POST" and "/status/" in exchange.path:
             return where[2], where[1], not exchange.path.endswith("/start")
     return None if found is None else (*found, False)
-
-
-ACTS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
-    "daemon down": {20_000: ("node pve1 daemon down",)},
-    "running vm": {
-        9_000: ("image local:150/vm-150-state-suspend-2026-11-24.raw",),
-        9_038: ("call PUT /nodes/pve1/qemu/150/config delete=net1",),
-    },
-    "stopped guests": {
-        5_000: ("guest 102 set memory=256", "guest 102 unset scsi3 unused0"),
-        5_102: ("lock 122 backup",),
-        10_000: ("guest 200 destroy",),
-        12_015: ("guest 160 destroy",),
-    },
-    "two nodes": {
-        13_058: ("node cl2 proxy down",),
-        13_064: ("node cl2 down", "wait 9"),
-    },
-    "guest os": {
-        30_000: ("adopt 500", "guest 500 set cores=1 memory=256", "guest 500 unset description"),
-        30_012: ("guest 212 destroy",),
-        30_059: ("adopt 500", "guest 500 stop", "guest 500 agent hang"),
-        30_070: ("guest 500 agent answer",),
-        30_106: ("guest 500 stop", "lock 500 suspended"),
-        30_109: (
-            "adopt 500",
-            "guest 500 stop",
-            "guest 500 set cores=1 memory=256",
-            "guest 500 unset lock vmstate runningmachine runningcpu running-nets-host-mtu",
-        ),
-        30_353: ("guest 500 crash",),
-    },
-    "containers": {
-        32_084: ("guest 210 acpi deaf",),
-        32_150: (
-            "guest 210 acpi listen",
-            "call DELETE /nodes/pve1/tasks/"
-            "UPID:pve1:00003E9F:0009FC9D:6B050C53:vzdump:210:root@pam!test:",
-            "guest 210 crash",
-            "unlock 210",
-        ),
-        32_166: ("guest 210 crash",),
-        32_172: ("guest 210 crash",),
-    },
-    "log and tasks": {
-        33_077: ("guest 450 set memory=80",),
-        33_080: ("guest 450 set name=byhand",),
-        33_088: ("guest 450 move cl2",),
-        33_092: ("guest 450 move cl1",),
-        33_098: ("volume local:450/vm-450-disk-0.qcow2 remove",),
-        33_105: ("guest 450 set memory=72",),
-        33_107: ("guest 450 unset scsi0",),
-    },
-    "guest os, two nodes": {
-        30_365: (
-            "make qemu 404 cl1 name=liv404 memory=192 kvm=0 agent=1 serial0=socket "
-            "boot=order=scsi0 scsi0=local:404/vm-404-disk-0.qcow2,size=64M "
-            "net0=virtio=BC:24:11:00:04:04,bridge=vmbr0",
-        ),
-    },
-}
-"""What was done by hand, by story and the number of the entry before which it was."""
