@@ -24,16 +24,12 @@ from qlop.cli.plan_file import PlanFileError
 from qlop.cli.settings_file import SettingsError
 from qlop.cli.simulated import SimulatedError
 from qlop.cli.stage import StageError
-from qlop.ports import ErrorKind, PortError
+from qlop.ports import PortError
 from qlop.render.finding import findings_lines
 from qlop.sim.world import SpecError
 
 DEBUG = "--debug"
 _FORESEEN = (PortError, PlanFileError, SimulatedError, SpecError, StageError, OSError)
-_REMEDIES = {
-    ErrorKind.DENIED: "check the token: its id, its secret, whether it expired, its privileges",
-    ErrorKind.TRANSIENT: "try again; if it stays so, look at that side",
-}
 
 
 def application() -> typer.Typer:
@@ -100,8 +96,6 @@ def outcome(arguments: Sequence[str]) -> int:
 def complain_of(error: Exception) -> None:
     """Say what went wrong, and what can be done about it."""
     match error:
-        case PortError(kind=kind):
-            screen.complain(str(error), _REMEDIES.get(kind, ""))
         case OSError(strerror=str() as reason, filename=str() as file):
             screen.complain(f"{file}: {reason}")
         case _:

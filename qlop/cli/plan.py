@@ -12,7 +12,6 @@ from qlop.cli.door import Door
 from qlop.controller.cycle import CycleResult
 from qlop.model.finding import Severity
 from qlop.render.finding import finding_document, findings_lines
-from qlop.render.line import Span, Tone, line
 from qlop.render.plan import plan_document, plan_lines
 from qlop.settings import Settings
 
@@ -67,14 +66,17 @@ def problem_of(result: CycleResult) -> str:
 
 def _show(result: CycleResult) -> None:
     problem = problem_of(result)
-    if result.plan is None:
+    shown = result.plan if result.source is not None and result.source.observed.complete else None
+    if shown is None:
         screen.show(findings_lines(result.status.findings))
     else:
-        own = {*result.plan.findings}
+        own = {*shown.findings}
         screen.show(findings_lines([one for one in result.status.findings if one not in own]))
-        screen.show(plan_lines(result.plan))
-    if problem:
-        screen.tell([line(Span("error: ", Tone.BAD), problem)])
+        screen.show(plan_lines(shown))
+    blind = shown is None and result.source is not None
+    errors = result.source.observed.gaps if blind and result.source is not None else ()
+    for error in errors or ([problem] if problem else []):
+        screen.complain(error)
 
 
 def _show_json(result: CycleResult) -> None:

@@ -23,7 +23,7 @@ _TONES: Mapping[EventKind, Tone] = {
 }
 
 
-MESSAGE_LENGTH_MAX = 110
+MESSAGE_LENGTH_MAX = 90
 """What is done is shown by its two ends if it is longer; what went wrong is shown whole."""
 _DOINGS = frozenset({EventKind.ACTION_STARTED, EventKind.ACTION_FINISHED})
 

@@ -191,11 +191,15 @@ def _wanted_lines(want: DesiredGuest | None, service: DesiredService | None) -> 
     lines = [_section("Wanted"), *table(rows, indent="    ")]
     if service is not None and service.inherited:
         inherited = [
-            (Span(path), Span(f"from profile {profile}", Tone.DIM))
+            (Span(path), Span(_source_text(profile), Tone.DIM))
             for path, profile in sorted(service.inherited.items())
         ]
         lines += [_section("Inherited"), *table(inherited, indent="    ")]
     return lines
+
+
+def _source_text(profile: str) -> str:
+    return f"from {profile}" if " " in profile else f"from profile {profile}"
 
 
 def _field_rows(name: str, value: str) -> list[tuple[Span, ...]]:

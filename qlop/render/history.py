@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord
 from qlop.model.ids import ActionId, Upid
@@ -64,7 +64,7 @@ def entry_lines(entry: Entry, *, now: datetime) -> list[Line]:
     if finished is None:
         end = Span(f"under way for {age_text(now - intended.at)}", Tone.CHANGE)
     else:
-        took = format_span(finished.at - intended.at)
+        took = took_text(finished.at - intended.at)
         end = Span(f"{finished.ending.value} after {took}", _TONES[finished.ending])
     first = line(
         Span(f"{intended.at:%Y-%m-%d %H:%M:%S}Z  ", Tone.DIM),
@@ -77,6 +77,12 @@ def entry_lines(entry: Entry, *, now: datetime) -> list[Line]:
     if finished is not None and finished.message:
         lines.append(line(f"    {finished.message}"))
     return lines
+
+
+def took_text(span: timedelta) -> str:
+    """Return how long something took, without the milliseconds that nobody reads."""
+    is_short = span < timedelta(seconds=1)
+    return format_span(span if is_short else timedelta(seconds=round(span.total_seconds())))
 
 
 def history_document(found: Sequence[Entry]) -> list[Document]:

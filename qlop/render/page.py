@@ -10,10 +10,13 @@ from qlop.model.status import NodeStatus, Status, SubjectStatus
 from qlop.render.line import Span, Tone
 from qlop.render.status import (
     GIB,
+    NO_QUORUM,
     age_text,
     converged_text,
     freshness,
-    held_of,
+    node_span,
+    power_text,
+    remedy_rows,
     short_revision,
     verdict_spans,
 )
@@ -64,7 +67,7 @@ def status_page(
         f'<h1 class="{"good" if good else "warn"}">{escape(title)}</h1>',
         _state(status, now=now, stale_after=stale_after),
         *_alarms(status, refused),
-        _nodes(status.nodes),
+        _nodes(status),
         _services(status.subjects),
         _subjects(status.subjects),
         _remedies(status.subjects),
@@ -99,8 +102,8 @@ def _alarms(status: Status, refused: str) -> list[str]:
     found = []
     if status.stalled:
         found.append(_alarm("Stalled.", status.stalled))
-    if not status.quorate:
-        found.append(_alarm("The cluster has no quorum: qlop only observes.", ""))
+    elif not status.quorate:
+        found.append(_alarm(NO_QUORUM, ""))
     if refused and refused != status.stalled:
         found.append(_alarm("Not ready.", refused))
     return [*found, *(_alarm("Could not be seen.", gap) for gap in status.gaps)]
@@ -110,18 +113,18 @@ def _alarm(title: str, text: str) -> str:
     return f'<div class="alarm"><span class="bad">{escape(title)}</span> {escape(text)}</div>'
 
 
-def _nodes(nodes: Sequence[NodeStatus]) -> str:
+def _nodes(status: Status) -> str:
     return _table(
         "Nodes",
         ("node", "", "guests", "memory promised"),
         (
             (
                 escape(node.name),
-                _span(Span("online", Tone.GOOD) if node.online else Span("offline", Tone.BAD)),
+                _span(node_span(status, node)),
                 f'<span class="num">{node.guests}</span>',
                 _memory(node),
             )
-            for node in nodes
+            for node in status.nodes
         ),
     )
 
@@ -168,7 +171,7 @@ def _subjects(subjects: Sequence[SubjectStatus]) -> str:
                 escape(subject.name),
                 f'<span class="num">{subject.vmid or "-"}</span>',
                 escape(subject.node or "-"),
-                escape(subject.power.value if subject.power else "absent"),
+                escape(power_text(subject)),
                 *(_span(span) for span in verdict_spans(subject)),
             )
             for subject in subjects
@@ -180,9 +183,8 @@ def _remedies(subjects: Sequence[SubjectStatus]) -> str:
     return _list(
         "What you can do",
         [
-            f'<span class="strong">{escape(subject.name)}</span>: {escape(held.remedy)}'
-            for subject in subjects
-            if (held := held_of(subject)) is not None and held.remedy
+            f'<span class="strong">{escape(names)}</span>: {escape(remedy)}'
+            for names, remedy in remedy_rows(subjects)
         ],
     )
 

@@ -9,7 +9,7 @@ from qlop.model.action import CloneGuest, CreateGuest, DestroyGuest, verb_of
 from qlop.model.ids import GuestName
 from qlop.model.impact import Impact
 from qlop.model.plan import Change, Plan, PlannedAction
-from qlop.model.verdict import Act, Converged, Held, SubjectVerdict
+from qlop.model.verdict import Act, Converged, Held, Hold, SubjectVerdict
 from qlop.render.action import action_text
 from qlop.render.finding import finding_document, findings_lines
 from qlop.render.line import Line, Span, Tone, line, table
@@ -18,6 +18,8 @@ from qlop.render.plain_value import Document, plain_value
 EMPTY = "(not set)"
 VALUE_LENGTH_MAX = 60
 """A longer value (a key, notes) is shown by its two ends; JSON has all of it."""
+NAMES_SHOWN_MAX = 4
+"""More guests than this in one line are counted instead of named."""
 IMPACT_WORDS: Mapping[Impact, str] = {
     Impact.NONE: "no impact",
     Impact.HOT: "hot",
@@ -43,7 +45,7 @@ def plan_lines(plan: Plan) -> list[Line]:
     held = _held(plan)
     if held:
         lines.append(line(Span("Held:", Tone.STRONG)))
-        lines += [one for verdict, why in held for one in held_lines(verdict, why)]
+        lines += held_lines(held)
         lines.append(line())
     notes = [
         (verdict.subject, verdict.verdict.note)
@@ -82,16 +84,40 @@ def summary_line(plan: Plan) -> Line:
     )
 
 
-def held_lines(verdict: SubjectVerdict, why: Held) -> list[Line]:
-    """Return why a guest is left as it is, and what a person can do."""
+def held_lines(held: Sequence[tuple[SubjectVerdict, Held]]) -> list[Line]:
+    """Return why guests are left as they are, and what a person can do.
+
+    Guests that are held for one and the same reason share a line.
+    """
+    shared: dict[tuple[Hold, str, str], list[SubjectVerdict]] = {}
+    for verdict, why in held:
+        shared.setdefault((why.reason, why.message, why.remedy), []).append(verdict)
+    lines: list[Line] = []
+    for (reason, message, remedy), verdicts in shared.items():
+        names = names_text([_name_text(verdict) for verdict in verdicts])
+        lines.append(
+            line(
+                Span("  ! ", Tone.WARN),
+                Span(names, Tone.STRONG),
+                f": {message} ",
+                Span(f"[{reason.value}]", Tone.DIM),
+            )
+        )
+        if remedy:
+            lines.append(line("      remedy: ", remedy))
+    return lines
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Return the names, all of them if they are few."""
+    if len(names) <= NAMES_SHOWN_MAX:
+        return ", ".join(names)
+    return f"{', '.join(names[: NAMES_SHOWN_MAX - 1])} and {len(names) - NAMES_SHOWN_MAX + 1} more"
+
+
+def _name_text(verdict: SubjectVerdict) -> str:
     vmid = f" ({verdict.vmid})" if verdict.vmid is not None else ""
-    first = line(
-        Span("  ! ", Tone.WARN),
-        Span(f"{verdict.subject}{vmid}", Tone.STRONG),
-        f": {why.message} ",
-        Span(f"[{why.reason.value}]", Tone.DIM),
-    )
-    return [first, line("      remedy: ", why.remedy)] if why.remedy else [first]
+    return f"{verdict.subject}{vmid}"
 
 
 def change_lines(changes: Sequence[Change], indent: str) -> list[Line]:

@@ -6,13 +6,16 @@ from typing import assert_never
 
 from qlop.model.status import NodeStatus, Status, SubjectStatus
 from qlop.model.units import format_span
-from qlop.model.verdict import Act, Converged, Held, SubjectVerdict
+from qlop.model.verdict import Act, Converged, Held, Hold, SubjectVerdict
 from qlop.render.finding import finding_document, findings_lines
 from qlop.render.line import Line, Span, Tone, line, table
 from qlop.render.plain_value import Document, plain_value
-from qlop.render.plan import verdict_document
+from qlop.render.plan import names_text, short, verdict_document
 
 GIB = 1024**3
+NO_QUORUM = "The cluster has no quorum: qlop only observes."
+MESSAGE_LENGTH_MAX = 100
+"""In a table a longer message is shown by its two ends; `qlop explain` has all of it."""
 
 
 def status_lines(status: Status, *, now: datetime, stale_after: timedelta) -> list[Line]:
@@ -20,20 +23,17 @@ def status_lines(status: Status, *, now: datetime, stale_after: timedelta) -> li
     lines = [headline(status), line(*freshness(status, now=now, stale_after=stale_after))]
     if status.stalled:
         lines.append(line(Span("Stalled: ", Tone.BAD), status.stalled))
-    if not status.quorate:
-        lines.append(line(Span("The cluster has no quorum: qlop only observes.", Tone.BAD)))
+    elif not status.quorate:
+        lines.append(line(Span(NO_QUORUM, Tone.BAD)))
     lines += [line(Span("gap: ", Tone.WARN), gap) for gap in status.gaps]
     if status.nodes:
-        lines += [line(), line(Span("Nodes", Tone.STRONG)), *nodes_lines(status.nodes)]
+        lines += [line(), line(Span("Nodes", Tone.STRONG)), *nodes_lines(status)]
     if status.subjects:
         lines += [line(), line(Span("Guests", Tone.STRONG)), *subjects_lines(status.subjects)]
-    remedies = [
-        line("  ", Span(subject.name, Tone.STRONG), f": {held.remedy}")
-        for subject in status.subjects
-        if (held := held_of(subject)) is not None and held.remedy
-    ]
+    remedies = remedy_rows(status.subjects)
     if remedies:
-        lines += [line(), line(Span("What you can do", Tone.STRONG)), *remedies]
+        lines += [line(), line(Span("What you can do", Tone.STRONG))]
+        lines += [line("  ", Span(names, Tone.STRONG), f": {text}") for names, text in remedies]
     if status.unmanaged:
         names = ", ".join(status.unmanaged)
         lines += [line(), line(Span(f"Not ours, left alone: {names}", Tone.DIM))]
@@ -85,18 +85,30 @@ def age_text(age: timedelta) -> str:
     return format_span(timedelta(seconds=max(0, int(age.total_seconds()))))
 
 
-def nodes_lines(nodes: Sequence[NodeStatus]) -> list[Line]:
+def nodes_lines(status: Status) -> list[Line]:
     """Return a row per node: online or not, guests, memory promised of what it has."""
     rows = [
         (
             Span(node.name),
-            Span("online", Tone.GOOD) if node.online else Span("OFFLINE", Tone.BAD),
+            node_span(status, node),
             Span(f"{node.guests} guest{'s' if node.guests != 1 else ''}"),
             Span(_memory_text(node)),
         )
-        for node in nodes
+        for node in status.nodes
     ]
     return table(rows, indent="  ")
+
+
+def node_span(status: Status, node: NodeStatus) -> Span:
+    """Return whether a node is online, as far as that is known.
+
+    A cycle that did not see the cluster whole says nothing about nodes that are not there.
+    """
+    if node.online:
+        return Span("online", Tone.GOOD)
+    if status.reconciled_at != status.at:
+        return Span("not seen", Tone.WARN)
+    return Span("OFFLINE", Tone.BAD)
 
 
 def _memory_text(node: NodeStatus) -> str:
@@ -112,12 +124,31 @@ def subjects_lines(subjects: Sequence[SubjectStatus]) -> list[Line]:
             Span(subject.name),
             Span(str(subject.vmid or "-")),
             Span(subject.node or "-"),
-            Span(subject.power.value if subject.power else "absent"),
+            Span(power_text(subject)),
             *verdict_spans(subject),
         )
         for subject in subjects
     ]
     return table(rows, indent="  ")
+
+
+def power_text(subject: SubjectStatus) -> str:
+    """Return what the guest is doing, ``absent`` only if it is known not to exist."""
+    if subject.power is not None:
+        return subject.power.value
+    held = held_of(subject)
+    blind = held is not None and held.reason is Hold.OBSERVATION_INCOMPLETE
+    return "not seen" if blind else "absent"
+
+
+def remedy_rows(subjects: Sequence[SubjectStatus]) -> list[tuple[str, str]]:
+    """Return what a person can do: the guests it is about, and the remedy they share."""
+    shared: dict[str, list[str]] = {}
+    for subject in subjects:
+        held = held_of(subject)
+        if held is not None and held.remedy:
+            shared.setdefault(held.remedy, []).append(subject.name)
+    return [(names_text(names), remedy) for remedy, names in shared.items()]
 
 
 def verdict_spans(subject: SubjectStatus) -> tuple[Span, Span]:
@@ -127,12 +158,14 @@ def verdict_spans(subject: SubjectStatus) -> tuple[Span, Span]:
         case Converged(note=note):
             return Span("converged", Tone.GOOD), Span(note, Tone.DIM)
         case Act(actions=actions, held=held):
-            rest = f"; the rest is held: {held.message}" if held else ""
+            why = short(held.message, MESSAGE_LENGTH_MAX) if held else ""
+            rest = f"; the rest is held: {why}" if held else ""
             count = f"{len(actions)} action{'s' if len(actions) != 1 else ''} planned"
             return Span("acting", Tone.CHANGE), Span(f"{doing or count}{rest}")
         case Held(message=message) as held:
             word = Span("in flight", Tone.CHANGE) if doing else Span("held", Tone.WARN)
-            return word, Span(doing or f"{message} [{held.reason.value}]")
+            told = f"{short(message, MESSAGE_LENGTH_MAX)} [{held.reason.value}]"
+            return word, Span(doing or told)
         case _ as never:
             assert_never(never)
 

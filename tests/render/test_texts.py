@@ -12,10 +12,10 @@ from qlop.model.desired import Placement
 from qlop.model.event import EventKind
 from qlop.model.finding import Finding, Severity
 from qlop.model.guest import GuestKind
-from qlop.model.ids import PoolId, VmId
+from qlop.model.ids import GuestName, PoolId, VmId
 from qlop.model.observed import ObservedGuest
 from qlop.model.reading import Absent, Known, Unknown
-from qlop.model.verdict import Converged
+from qlop.model.verdict import Converged, Held, Hold
 from qlop.render import event, explain, finding, history, line, page, plan, status
 from qlop.render.plain_value import plain_value
 from tests.render import golden, worlds
@@ -29,6 +29,18 @@ def test_a_plan() -> None:
 
 def test_an_empty_plan() -> None:
     assert line.plain(plan.plan_lines(worlds.QUIET)) == "Plan: nothing to do, 1 converged.\n"
+
+
+def test_guests_that_are_held_for_one_reason_share_a_line() -> None:
+    names = [GuestName(f"web-{number}") for number in range(1, 7)]
+    plan_ = replace(
+        worlds.QUIET,
+        verdicts={name: worlds.verdict(name, None, worlds.HELD) for name in names},
+    )
+
+    assert line.plain(plan.plan_lines(plan_)).startswith(
+        "Held:\n  ! web-1, web-2, web-3 and 3 more: no node has 24GiB"
+    )
 
 
 def test_a_plan_for_machines() -> None:
@@ -47,6 +59,7 @@ def test_a_status() -> None:
 def test_a_status_in_trouble() -> None:
     trouble = replace(
         worlds.STATUS,
+        gaps=(),
         quorate=False,
         stalled="no quorum",
         leading=False,
@@ -70,6 +83,29 @@ def test_a_status_that_was_never_observed() -> None:
 
     assert "revision none" in text
     assert "The cluster was never observed." in text
+
+
+def test_what_could_not_be_seen_is_not_said_to_be_gone() -> None:
+    held = Held(reason=Hold.OBSERVATION_INCOMPLETE, message="HTTP 595")
+    unseen = replace(
+        worlds.STATUS, at=worlds.NOW, subjects=(worlds.subject(worlds.APM, None, held),)
+    )
+
+    text = line.plain(status.status_lines(unseen, now=worlds.NOW, stale_after=STALE))
+
+    assert "pve2  not seen" in text
+    assert "apm  -  -  not seen  held" in text
+    assert "OFFLINE" not in text
+    assert "absent" not in text
+
+
+def test_a_lost_quorum_is_said_once() -> None:
+    lost = replace(worlds.STATUS, quorate=False)
+    stalled = replace(lost, stalled="the cluster has no quorum")
+
+    for one in (lost, stalled):
+        text = line.plain(status.status_lines(one, now=worlds.NOW, stale_after=STALE))
+        assert text.count("no quorum") == 1
 
 
 def test_a_status_for_machines() -> None:

@@ -229,7 +229,7 @@ def subject(
 
 
 STATUS = Status(
-    at=NOW,
+    at=NOW - timedelta(seconds=2),
     cycle=CycleId("c2"),
     revision=REVISION,
     observed_at=NOW - timedelta(seconds=3),

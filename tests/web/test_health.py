@@ -27,7 +27,7 @@ NEVER_SEEN = replace(worlds.STATUS, observed_at=None, stalled="the token is refu
             id="never-started",
         ),
         pytest.param(
-            StaticView(at=LATER), "no cycle ended for 2m", "no cycle ended for 2m", id="hung"
+            StaticView(at=LATER), "no cycle ended for 2m2s", "no cycle ended for 2m2s", id="hung"
         ),
         pytest.param(
             StaticView(at=LATER, the_status=replace(worlds.STATUS, at=LATER, stalled="HTTP 595")),
