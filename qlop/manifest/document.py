@@ -162,8 +162,6 @@ def _parse_chunk(
     loader = _LOADER(text)
     try:
         _parse_events(file, loader.get_event, (line, text.count("\n")), documents, findings)
-    except TooMuchError as error:
-        findings.append(_complained(file, error.complaint))
     except yaml.MarkedYAMLError as error:
         findings.append(_syntax_finding(file, text, error, line))
     finally:
@@ -182,7 +180,12 @@ def _parse_events(
         builder = TreeBuilder(next_event, *lines)
         first = next_event()
         is_empty = isinstance(first, events.ScalarEvent) and not first.value
-        data = None if is_empty else builder.build(first)
+        try:
+            data = None if is_empty else builder.build(first)
+        except TooMuchError as error:
+            complaints = (*builder.complaints, error.complaint)
+            findings.extend(_complained(file, complaint) for complaint in complaints)
+            return
         next_event()  # the end of the document
         findings.extend(_complained(file, complaint) for complaint in builder.complaints)
         if isinstance(data, dict):

@@ -20,6 +20,9 @@ MAX_DEPTH = 24
 MAX_NODES = 50_000
 """Nodes of a document with its aliases expanded: a bomb has billions."""
 
+MAX_COMPLAINTS = 200
+"""Problems of a document; one with more is no manifest."""
+
 _INTERNED_LENGTH = 64
 """Text up to this length is kept once, however often it occurs."""
 
@@ -45,9 +48,10 @@ class TooMuchError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class _Anchor:
+    """What an anchor stands for; ``marks`` is None as long as it is being built."""
+
     value: Yaml
-    start: int
-    end: int | None = None
+    marks: "Marks | None"
 
 
 @dataclass(slots=True)
@@ -80,11 +84,11 @@ class TreeBuilder:
         self.marks.append(self.at(event))
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
-            self._anchors[anchor] = _Anchor(value=None, start=start)
+            self._anchors[anchor] = _Anchor(value=None, marks=None)
         self._refuse_tag(event)
         value = self._value(event)
         if anchor is not None:
-            self._anchors[anchor] = _Anchor(value=value, start=start, end=len(self.marks))
+            self._anchors[anchor] = _Anchor(value=value, marks=self.marks[start:])
         return value
 
     def at(self, event: events.Event) -> int:
@@ -117,34 +121,30 @@ class TreeBuilder:
         while not isinstance(event := self.next_event(), events.MappingEndEvent):
             start = len(self.marks)
             key = self._key(event)
-            refused = key is None or key in seen
             if key is not None and key in seen:
-                self._path.append(key)
-                self._complain(
-                    "duplicate-key",
-                    f"the key {key} is here a second time; the first is on line {spot_of(seen[key]).line}",
-                    "keep one of the two",
-                    self.at(event),
-                )
-                self._path.pop()
+                self._complain_twice(key, seen[key], self.at(event))
             self.marks.append(self.at(event))
             self._path.append(key or "")
             value = self.build(self.next_event())
             self._path.pop()
-            if refused or key is None:
+            if key is None or key in seen:
                 del self.marks[start:]
             else:
                 found[key] = value
                 seen[key] = self.at(event)
         return found
 
+    def _complain_twice(self, key: str, first: int, again: int) -> None:
+        line = spot_of(first).line
+        message = f"the key {key} is here a second time; the first is on line {line}"
+        self._path.append(key)
+        self._complain("duplicate-key", message, "keep one of the two", again)
+        self._path.pop()
+
     def _key(self, event: events.Event) -> str | None:
         if not isinstance(event, events.ScalarEvent):
-            self._skip(event)
-            self._complain(
-                "complex-key", "a key has to be a word", "write `key: value`", self.at(event)
-            )
-            return None
+            message, hint = "a key has to be a word", "write `key: value`"
+            raise TooMuchError(self._complaint("complex-key", message, hint, self.at(event)))
         if event.value == "<<" and event.implicit[0]:
             self._complain(
                 "merge-key",
@@ -155,17 +155,6 @@ class TreeBuilder:
             return None
         self._refuse_tag(event)
         return sys.intern(event.value)
-
-    def _skip(self, event: events.Event) -> None:
-        depth = 0
-        while True:
-            if isinstance(event, events.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, events.CollectionEndEvent):
-                depth -= 1
-            if depth == 0:
-                return
-            event = self.next_event()
 
     def _scalar(self, event: events.ScalarEvent) -> Yaml:
         text = event.value
@@ -194,12 +183,12 @@ class TreeBuilder:
                 "unknown-anchor", message, f"define it with &{event.anchor}", self.at(event)
             )
             return None
-        if anchor.end is None:
+        if anchor.marks is None:
             message = f"*{event.anchor} refers to what it is part of"
             raise TooMuchError(self._complaint("recursive-alias", message, "", self.at(event)))
-        if len(self.marks) + anchor.end - anchor.start > MAX_NODES:
+        if len(self.marks) + len(anchor.marks) > MAX_NODES:
             raise TooMuchError(self._too_large(self.at(event)))
-        self.marks.extend(self.marks[anchor.start : anchor.end])
+        self.marks.extend(anchor.marks)
         return anchor.value
 
     def _refuse_tag(self, event: events.Event) -> None:
@@ -219,6 +208,9 @@ class TreeBuilder:
         return self._complaint("too-large", message, hint, at)
 
     def _complain(self, code: str, message: str, hint: str, at: int) -> None:
+        if len(self.complaints) >= MAX_COMPLAINTS:
+            message = f"more than {MAX_COMPLAINTS} problems in one document; the rest is not read"
+            raise TooMuchError(self._complaint("too-many-problems", message, "", at))
         self.complaints.append(self._complaint(code, message, hint, at))
 
     def _complaint(self, code: str, message: str, hint: str, at: int) -> Complaint:

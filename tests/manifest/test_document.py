@@ -83,6 +83,24 @@ def test_of_a_duplicate_key_the_first_counts_and_marks_stay_right() -> None:
     assert found.value_origin(("b",)) == Origin(file="a.yaml", line=3, column=4)
 
 
+def test_an_anchor_in_what_is_dropped_still_has_its_marks() -> None:
+    found = parse_file(file("a: 1\na: &x [1, {y: 2}]\nb: *x\nc: 3\n")).documents[0]
+
+    assert found.data == {"a": 1, "b": [1, {"y": 2}], "c": 3}
+    assert str(found.value_origin(("b", 1, "y"))) == "a.yaml:2:15"
+    assert str(found.value_origin(("c",))) == "a.yaml:4:4"
+
+
+def test_what_was_wrong_before_a_document_is_given_up_is_reported_too() -> None:
+    found = parse_file(file("a: yes\nb: 010\n? [x]\n: 1\n"))
+
+    assert [finding.code for finding in found.findings] == [
+        "ambiguous-boolean",
+        "ambiguous-number",
+        "complex-key",
+    ]
+
+
 def test_a_broken_document_does_not_take_the_others_along() -> None:
     found = parse_file(file("a: 1\n---\n\tb: 1\n---\nc: 3\n"))
 
@@ -191,10 +209,17 @@ def test_too_many_documents_are_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_file_of_rubbish_does_not_drown_the_rest() -> None:
-    found = parse_file(file("a: [" + "yes, " * 500 + "]\n")).findings
+    found = parse_file(file("a: yes\n---\n" * 250)).findings
 
     assert len(found) == parsing.MAX_FINDINGS + 1
-    assert found[-1].message == "400 more findings in this file are not shown"
+    assert found[-1].message == "150 more findings in this file are not shown"
+
+
+def test_a_document_of_rubbish_is_given_up() -> None:
+    found = parse_file(file("a: {" + "b, " * 100_000 + "b}\n---\nc: 1\n"))
+
+    assert found.findings[-1].code == "too-many-findings"
+    assert [document.data for document in found.documents] == [{"c": 1}]
 
 
 def test_the_digest_tells_a_cut_file_from_an_empty_one() -> None:
