@@ -32,7 +32,9 @@ def _cluster(before: Status | None, after: Status) -> Iterator[Event]:
             first = errors[0]
             where = f"{first.origin}: " if first.origin is not None else ""
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-            text = f"{where}{first.message}{more}; the last good revision stays in force"
+            kept = "the last good revision stays in force"
+            then = kept if revision is not None else "there is no good revision yet"
+            text = f"{where}{first.message}{more}; {then}"
             yield _event(after, EventKind.REVISION_REFUSED, "manifests", text)
 
 

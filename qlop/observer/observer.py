@@ -26,6 +26,9 @@ from qlop.pve.payload import Misread, rows_of
 
 __all__ = ["Interest", "Observer", "ObserverOptions"]
 
+_UNLISTED_PAUSE = timedelta(seconds=1)
+"""Until the first listing: a pause of a whole period would put the first round off by it."""
+
 
 class Observer:
     """The eyes of the daemon; remembers what was seen, so as to read only what changed."""
@@ -116,10 +119,12 @@ class Observer:
         """Return how long to wait so that every guest has its turn once in a period."""
         if self._reader.has_suspects:
             return self._options.audit_pause
+        if not self._reader.memory.guests:
+            return _UNLISTED_PAUSE
         period = self._options.audit_period
         if self._shell is not None:
             period *= self._options.audit_factor_with_ssh
-        return max(self._options.audit_pause, period / max(1, len(self._reader.memory.guests)))
+        return max(self._options.audit_pause, period / len(self._reader.memory.guests))
 
     async def _read_privileges(self) -> None:
         """Look whether the token may see every guest: PVE leaves out what it may not."""

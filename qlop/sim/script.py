@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping
 
 from qlop.sim import drives, hardware, power, qemu_options, volumes
+from qlop.sim.access import Token
 from qlop.sim.cluster import Cluster
 from qlop.sim.engine import World
 from qlop.sim.faults import Effect, Fault, Match
@@ -25,6 +26,7 @@ _HELP = (
     """\
 guest VMID stop | start | crash | destroy        as on the node's own command line
 guest VMID set KEY=VALUE… | unset KEY…           edit the configuration file by hand
+guest VMID annotate TEXT                         write above what stands in its notes
 guest VMID rename NAME                           give it another name
 guest VMID clone NEWID                           copy it by hand, mark and all
 guest VMID agent hang | answer                   the guest agent goes silent, or speaks again
@@ -39,6 +41,7 @@ quorum lose | restore                            the cluster's vote
 storage NAME[@NODE] fill PERCENT                 strangers' data takes the space
 lock VMID NAME | unlock VMID                     a lock mark, as a crashed task leaves it
 token USER!ID revoke                             an API token disappears
+token USER!ID give SECRET                        an API token comes (back)
 clock jump SECONDS                               the cluster's clocks jump
 fault EFFECT [route=…] [node=…] [vmid=…] [task=…] [storage=…]
       [times=N|all] [skip=N] [share=0..1] [seconds=S] [status=N] [text=…]
@@ -110,7 +113,7 @@ def _guest(cluster: Cluster, words: list[str]) -> str:
             power.kill(world, guest)
             _destroy(world, guest)
             return f"guest {guest.vmid} is destroyed"
-        case "set" | "unset" | "rename":
+        case "set" | "unset" | "rename" | "annotate":
             return _edit(world, guest, verb, rest)
         case "clone":
             return _clone(world, guest, int(rest[0]))
@@ -140,6 +143,9 @@ def _edit(world: World, guest: Guest, verb: str, rest: list[str]) -> str:
         key = "name" if guest.kind is Kind.QEMU else "hostname"
         guest.config[key] = rest[0]
         changed = f"{key}={rest[0]}"
+    elif verb == "annotate":
+        guest.config["description"] = f"{' '.join(rest)}\n{guest.config.get('description', '')}"
+        changed = "its notes"
     elif verb == "set":
         for pair in rest:
             key, equals, value = pair.partition("=")
@@ -285,10 +291,14 @@ def _unlock(cluster: Cluster, words: list[str]) -> str:
 
 def _token(cluster: Cluster, words: list[str]) -> str:
     user, _, token = words[0].partition("!")
-    if words[1] != "revoke" or user not in cluster.world.access.users:
-        raise ScriptError("token USER!ID revoke")
-    cluster.world.access.users[user].tokens.pop(token, None)
-    return f"token {words[0]} is revoked"
+    known = cluster.world.access.users.get(user)
+    if known is None or words[1] not in {"revoke", "give"}:
+        raise ScriptError("token USER!ID revoke | give SECRET")
+    if words[1] == "revoke":
+        known.tokens.pop(token, None)
+        return f"token {words[0]} is revoked"
+    known.tokens[token] = Token(secret=words[2], privsep=False)
+    return f"token {words[0]} exists"
 
 
 def _clock(cluster: Cluster, words: list[str]) -> str:
