@@ -164,7 +164,7 @@ class SshSettings(_Section):
     """Nodes to ask; those of `api.endpoints` if not set."""
     port: int = Field(default=22, ge=1, le=65535)
     """The port of the nodes' SSH server."""
-    user: str = "qlop"
+    user: str = "qlop-read"
     """The user on the nodes whom the key belongs to."""
     key_file: Path
     """The private key."""

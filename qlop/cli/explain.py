@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from qlop import daemon
-from qlop.cli import asking, options, screen
+from qlop.cli import asking, options, plan, screen
 from qlop.cli.door import Door
 from qlop.cli.status import show_answer
 from qlop.controller.cycle import CycleResult
@@ -55,5 +55,5 @@ async def looked_with_records(
 ) -> tuple[CycleResult, tuple[JournalRecord, ...]]:
     """Return one look at the cluster, and the journal."""
     async with door.looking(settings) as assembly:
-        result = await assembly.engine.cycle(read_manifests=True, act=False)
+        result = await plan.look(assembly)
         return result, tuple(assembly.records())

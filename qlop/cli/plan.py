@@ -8,12 +8,16 @@ import typer
 
 from qlop import daemon
 from qlop.cli import options, plan_file, screen
-from qlop.cli.door import Door
+from qlop.cli.door import Assembly, Door
 from qlop.controller.cycle import CycleResult
+from qlop.model.action import ResumeGuest, ShutdownGuest, StartGuest
 from qlop.model.finding import Severity
 from qlop.render.finding import finding_document, findings_lines
 from qlop.render.plan import plan_document, plan_lines
 from qlop.settings import Settings
+
+LOOKED_AT_AGAIN_MAX = 50
+"""Each costs a call or two; so many guests don't change their power by chance."""
 
 Out = Annotated[
     Path | None,
@@ -41,9 +45,28 @@ def plan(
 
 
 async def looked(door: Door, settings: Settings) -> CycleResult:
-    """Return one look at the cluster and the plan made of it; nothing is changed."""
+    """Return a look at the cluster and the plan made of it; nothing is changed."""
     async with door.looking(settings) as assembly:
-        return await assembly.engine.cycle(read_manifests=True, act=False)
+        return await look(assembly)
+
+
+async def look(assembly: Assembly) -> CycleResult:
+    """Return a look, and a second one at guests whose power the first would change.
+
+    The list of all guests tells their power up to ten seconds late (``pvestatd``): who
+    looks but once would plan to start what was started a moment ago.
+    """
+    result = await assembly.engine.cycle(read_manifests=True, act=False)
+    doubted = [
+        planned.action.vmid
+        for planned in (result.plan.actions if result.plan is not None else ())
+        if isinstance(planned.action, StartGuest | ResumeGuest | ShutdownGuest)
+    ]
+    if not 0 < len(doubted) <= LOOKED_AT_AGAIN_MAX:
+        return result
+    for vmid in doubted:
+        assembly.engine.observer.touch(vmid)
+    return await assembly.engine.cycle(read_manifests=False, act=False)
 
 
 def exit_code(result: CycleResult) -> int:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from qlop.controller.cycle import Acting, CycleResult, Engine
 from qlop.model.event import Event
 from qlop.model.history import Ending, History, Inflight, JournalRecord
-from qlop.model.ids import ActionId, CycleId, GuestName, Upid
+from qlop.model.ids import ActionId, CycleId, GuestName, Upid, VmId
 from qlop.model.plan import Plan, PlanInput
 from qlop.model.policy import Limits
 from qlop.model.status import SubjectStatus
@@ -88,14 +88,27 @@ class ScriptedExecutor:
 
 
 @dataclass(kw_only=True)
+class ScriptedObserver:
+    """Remembers which guests were to be looked at again."""
+
+    touched: list[VmId] = field(default_factory=list)
+
+    def touch(self, vmid: VmId) -> None:
+        self.touched.append(vmid)
+
+
+@dataclass(kw_only=True)
 class _Engine:
     executor: Acting | None
-    first: CycleResult
+    results: list[CycleResult]
+    observer: ScriptedObserver = field(default_factory=ScriptedObserver)
 
     async def cycle(self, *, read_manifests: bool, act: bool) -> CycleResult:
-        assert read_manifests
         assert not act
-        return self.first
+        first, *rest = self.results
+        self.results = rest or [first]
+        assert read_manifests != bool(self.observer.touched)
+        return first
 
 
 @dataclass(kw_only=True)
@@ -110,7 +123,7 @@ class ScriptedDoor:
     stopped: bool = False
 
     def __post_init__(self) -> None:
-        self.engine = cast("Engine", _Engine(executor=self.executor, first=self.results[0]))
+        self.engine = cast("Engine", _Engine(executor=self.executor, results=[*self.results]))
         self.on_event: Callable[[Event], None] = lambda _: None
 
     @asynccontextmanager

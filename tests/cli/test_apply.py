@@ -138,6 +138,17 @@ async def test_one_look_for_plan_changes_nothing() -> None:
     assert door.executor.started == []
 
 
+async def test_before_planning_to_start_a_guest_it_is_looked_at_again() -> None:
+    starting = replace(worlds.REBOOT, id=ActionId("db/start/x"), action=worlds.START)
+    late = result(DOING, plan=replace(worlds.PLAN, actions=(starting,)))
+    door = ScriptedDoor(results=[late, GOOD])
+
+    found = await plan.looked(door, SETTINGS)
+
+    assert found is GOOD
+    assert vars(door.engine.observer)["touched"] == [10002]
+
+
 def test_a_plan_that_can_not_be_relied_on_is_an_error() -> None:
     bad = Finding(severity=Severity.ERROR, code="x", message="a tab")
     findings = replace(BUSY, status=replace(BUSY.status, findings=(bad,)))

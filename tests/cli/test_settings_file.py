@@ -108,7 +108,7 @@ log: {{format: json, level: debug}}
     assert loaded.settings.api.fingerprints == (":".join(["AB"] * 32),)
     assert loaded.settings.api.token_secret.get_secret_value() == SECRET
     assert loaded.settings.ssh is not None
-    assert loaded.settings.ssh.user == "qlop"
+    assert loaded.settings.ssh.user == "qlop-read"
     assert not loaded.settings.web.listen.is_loopback
 
 
