@@ -144,6 +144,7 @@ def _add_guest(world: World, spec: GuestSpec) -> None:
         world.access.vm_pool[spec.vmid] = spec.pool
     world.vmlist_version += 1
     guest.version = world.vmlist_version
+    guest.keep()
     guest.seen = status.see(world, guest)
 
 

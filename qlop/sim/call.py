@@ -132,9 +132,10 @@ def write(world: World, guest: Guest) -> None:
     """Write the guest's configuration file.
 
     Raises:
-        ApiError: without quorum ``/etc/pve`` is read-only.
+        ApiError: without quorum ``/etc/pve`` is read-only; the file says what it said.
     """
     if not world.is_quorate():
+        guest.fall_back()
         path = f"/etc/pve/{guest.conf_path}.tmp.{world.new_pid(guest.node)}"
         raise ApiError(f"unable to open file '{path}' - Permission denied")
     world.wrote(guest)

@@ -151,6 +151,7 @@ class World:
         """Record that the guest's configuration file was written."""
         self.vmlist_version += 1
         guest.version = self.vmlist_version
+        guest.keep()
         self.changed(guest)
 
     def changed(self, guest: Guest) -> None:

@@ -5,7 +5,7 @@ where a change must be seen by others (versions, the log, the status daemon).
 """
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -100,6 +100,16 @@ class Seen:
     started_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a guest's configuration file says, as long as nobody writes it anew."""
+
+    config: Mapping[str, str]
+    pending: Mapping[str, str]
+    deletes: Mapping[str, bool]
+    snapshots: Mapping[str, Mapping[str, str]]
+
+
 @dataclass(slots=True, kw_only=True)
 class Guest:
     """A VM or container: its configuration file and its process."""
@@ -115,6 +125,7 @@ class Guest:
     cloudinit: dict[str, str] = field(default_factory=dict)
     """The cloud-init options the generated drive holds."""
     version: int = 0
+    written: Written | None = None
     run: Run | None = None
     seen: Seen | None = None
     row: bytes | None = None
@@ -156,6 +167,23 @@ class Guest:
             self.snapshots,
             pending_header="PENDING" if self.kind is Kind.QEMU else "pve:pending",
         )
+
+    def keep(self) -> None:
+        """Take what the configuration is now for what its file says."""
+        self.written = Written(
+            config=dict(self.config),
+            pending=dict(self.pending),
+            deletes=dict(self.deletes),
+            snapshots={name: dict(section) for name, section in self.snapshots.items()},
+        )
+
+    def fall_back(self) -> None:
+        """Forget what was changed since the file was last written."""
+        if self.written is None:
+            return
+        self.config, self.pending = dict(self.written.config), dict(self.written.pending)
+        self.deletes = dict(self.written.deletes)
+        self.snapshots = {name: dict(one) for name, one in self.written.snapshots.items()}
 
     def digest(self) -> str:
         """Return the SHA-1 of the configuration file, PVE's optimistic lock."""
