@@ -21,7 +21,7 @@ from qlop.journal.sqlite import SqliteJournal
 from qlop.model.event import Event
 from qlop.model.history import Finished, Intended, JournalRecord, fold
 from qlop.observer.observer import Observer
-from qlop.ports import ErrorKind, Method, PortError, RemoteShell
+from qlop.ports import ErrorKind, Method, PortError
 from qlop.pve.client import ProxmoxerApi
 from qlop.remote.ssh import SshShell
 from qlop.settings import Settings
@@ -54,6 +54,7 @@ class Parts:
     read_records: Callable[[], Sequence[JournalRecord]]
     endpoints: Callable[[], Mapping[str, bool]]
     """Which endpoints of the API work, by ``host:port``."""
+    shell: SshShell | None
     executor: Executor | None = None
     tidy: Callable[[], object] = field(default=tuple)
     """Forget what the journal need not keep."""
@@ -92,6 +93,13 @@ class Parts:
                 raise _Stopped  # noqa: TRY301 - out of the group, not out of the function
         except* _Stopped:
             pass
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close what is kept open between cycles."""
+        if self.shell is not None:
+            await self.shell.close()
 
     def stop(self) -> None:
         """Make ``run`` return. Nothing new is sent; what PVE is doing is left to it."""
@@ -112,7 +120,8 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
     history = fold(records)
     with _api(settings, Metrics(version=__version__)) as api:
         clock, ids, triggers = SystemClock(), SystemIds(), Triggers()
-        observer = _observer(settings, api, clock)
+        shell = _shell(settings)
+        observer = Observer(api, clock, shell=shell)
         engine = Engine(
             manifests=_manifests(settings),
             observer=observer,
@@ -123,7 +132,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
             is_leading=lambda: True,
             on_event=lambda _: None,
         )
-        yield Parts(
+        parts = Parts(
             engine=engine,
             observer=observer,
             triggers=triggers,
@@ -132,7 +141,12 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
             interval=settings.interval,
             read_records=lambda: records,
             endpoints=lambda: _health(api),
+            shell=shell,
         )
+        try:
+            yield parts
+        finally:
+            await parts.close()
 
 
 @asynccontextmanager
@@ -216,7 +230,8 @@ def _assemble(
     act: bool,
 ) -> Parts:
     clock, ids, triggers = SystemClock(), SystemIds(), Triggers()
-    observer = _observer(settings, api, clock)
+    shell = _shell(settings)
+    observer = Observer(api, clock, shell=shell)
 
     def ended(intended: Intended, finished: Finished) -> None:
         seconds = (finished.at - intended.at).total_seconds()
@@ -254,6 +269,7 @@ def _assemble(
         executor=executor,
         read_records=tuple,
         endpoints=lambda: _health(api),
+        shell=shell,
     )
 
 
@@ -272,12 +288,11 @@ def _api(settings: Settings, metrics: Metrics) -> Iterator[ProxmoxerApi]:
         yield api
 
 
-def _observer(settings: Settings, api: ProxmoxerApi, clock: SystemClock) -> Observer:
-    shell: RemoteShell | None = None
-    if settings.ssh is not None:
-        hosts = settings.ssh.hosts or tuple(one.host for one in settings.api.endpoints)
-        shell = SshShell(settings.ssh, hosts=hosts)
-    return Observer(api, clock, shell=shell)
+def _shell(settings: Settings) -> SshShell | None:
+    if settings.ssh is None:
+        return None
+    hosts = settings.ssh.hosts or tuple(one.host for one in settings.api.endpoints)
+    return SshShell(settings.ssh, hosts)
 
 
 def _health(api: ProxmoxerApi) -> Mapping[str, bool]:

@@ -34,7 +34,7 @@ class Manifests:
         """Read the manifests again and return what is in force from now on."""
         self._loaded = load(self._read(), self._loaded)
         fresh = self._loaded.desired
-        if fresh is not None and (self._good is None or fresh.revision != self._good.revision):
+        if fresh is not None and fresh != self._good:
             self._good = fresh
         return self.in_force()
 

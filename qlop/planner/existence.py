@@ -191,6 +191,7 @@ def _create(birth: Birth, node: NodeName) -> Steps:
 def _create_params(birth: Birth) -> Mapping[str, str]:
     guest = birth.guest
     params = {key: render(guest.kind, key, value) for key, value in guest.options.items()}
+    params.update(guest.create_options)
     params["description"] = _description(birth)
     if guest.kind is GuestKind.VM:
         params["name"] = _display_name(guest)
