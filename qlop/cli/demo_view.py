@@ -1,11 +1,11 @@
 """Show a demonstration: the whole picture on a terminal, a line per event elsewhere."""
 
-import shutil
 import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self
 
 from rich.console import Console, Group
@@ -158,8 +158,12 @@ def hints(ready: Stage, vmid: int | None) -> list[Line]:
 
 
 def program() -> str:
-    """Return how this program is called from where one stands."""
-    return "qlop" if shutil.which("qlop") else f"{sys.executable} -m qlop"
+    """Return how this program is called from where one stands, whatever the ``PATH`` is."""
+    script = Path(sys.executable).with_name("qlop")
+    if not script.exists():
+        return f"{sys.executable} -m qlop"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
 
 
 def _introduction(ready: Stage) -> list[Line]:
