@@ -63,7 +63,7 @@ def plan_reboot(
         steps=(
             Step(
                 action=action,
-                reason=f"{names} take effect with a reboot",
+                reason=f"{names} will take effect with a reboot",
                 impact=Impact.REBOOT,
                 premise=premise_of(have, Power.RUNNING),
                 takes=(f"node:{guest.node}",),

@@ -99,20 +99,8 @@ def _guest(cluster: Cluster, words: list[str]) -> str:
     guest = _guest_of(world, words[0])
     verb, rest = words[1], words[2:]
     match verb:
-        case "stop":
-            power.stopped(world, guest)
-            return f"guest {guest.vmid} is stopped"
-        case "crash":
-            power.kill(world, guest)
-            return f"guest {guest.vmid} is gone without a trace"
-        case "start":
-            if not guest.is_running:
-                power.launch(world, guest)
-            return f"guest {guest.vmid} is starting"
-        case "destroy":
-            power.kill(world, guest)
-            _destroy(world, guest)
-            return f"guest {guest.vmid} is destroyed"
+        case "stop" | "crash" | "start" | "destroy":
+            return _power(world, guest, verb)
         case "set" | "unset" | "rename" | "annotate":
             return _edit(world, guest, verb, rest)
         case "clone":
@@ -129,6 +117,26 @@ def _guest(cluster: Cluster, words: list[str]) -> str:
             return _move(world, guest, _node_of(world, rest[0]))
         case _:
             raise ScriptError(f"'guest {guest.vmid} {verb}' is unknown; see 'help'")
+
+
+def _power(world: World, guest: Guest, verb: str) -> str:
+    match verb:
+        case "stop":
+            power.stopped(world, guest)
+            return f"guest {guest.vmid} is stopped"
+        case "crash":
+            power.kill(world, guest)
+            return f"guest {guest.vmid} is gone without a trace"
+        case "start":
+            if not guest.is_running:
+                power.launch(world, guest)
+            return f"guest {guest.vmid} is starting"
+        case "destroy":
+            power.kill(world, guest)
+            _destroy(world, guest)
+            return f"guest {guest.vmid} is destroyed"
+        case _:
+            raise AssertionError(verb)
 
 
 def _destroy(world: World, guest: Guest) -> None:

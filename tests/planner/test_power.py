@@ -134,7 +134,7 @@ def test_a_reboot_follows_the_write_that_needs_it() -> None:
     assert look.verbs(plan) == ("configure", "reboot")
     assert look.actions(plan)[1] == REBOOT
     assert plan.actions[1].after == (plan.actions[0].id,)
-    assert plan.actions[1].reason == "cores take effect with a reboot"
+    assert plan.actions[1].reason == "cores will take effect with a reboot"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+"""Hold every story to what must never happen, whatever it is about."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+
+import structlog
+
+from qlop.model.desired import Desired
+from qlop.model.history import Intended, JournalRecord
+from qlop.model.policy import Prune
+from qlop.ports import Method, PveCall
+from qlop.sim import drives
+from qlop.sim.engine import World
+from qlop.sim.state import Guest
+
+_GUEST = re.compile(r"/nodes/[^/]+/(?:qemu|lxc)/(\d+)(/.*)?$")
+_MARK = re.compile(r"^qlop/v1 cluster=(\S+) service=(\S+) index=(\d+) vmid=(\d+) witness=(\S+)$")
+
+
+class Invariants:
+    """Looks at each mutation before it is let through; ``broken`` says what was wrong."""
+
+    def __init__(self, world: World, records: list[JournalRecord]) -> None:
+        """Watch the mutations sent to ``world`` by a qlop whose journal is ``records``."""
+        self.broken: list[str] = []
+        self._world = world
+        self._records = records
+        self._sent: Counter[str] = Counter()
+        self._made: set[int] = set()
+
+    def check(self, call: PveCall, desired: Desired | None) -> None:
+        """Note what is wrong with sending ``call`` now, while ``desired`` is in force."""
+        what = f"{call.method.value} {call.path}"
+        if not self._world.is_quorate():
+            self._break(f"{what} was sent without quorum")
+        self._check_journal(what)
+        assert desired is not None, f"{what} was sent without any manifest"
+        self._check_subject(call, what, desired)
+        if call.method is Method.DELETE:
+            self._check_removal(call, what, desired)
+
+    def check_end(self) -> None:
+        """Note what is wrong with how the cluster was left."""
+        seen: dict[tuple[str, str, str], int] = {}
+        for guest in self._world.guests.values():
+            mark = _mark(guest)
+            if mark is None or int(mark[4]) != guest.vmid or guest.vmid not in self._made:
+                continue
+            place = (mark[1], mark[2], mark[3])
+            if place in seen:
+                self._break(f"guests {seen[place]} and {guest.vmid} were both made for {place}")
+            seen[place] = guest.vmid
+
+    def _check_journal(self, what: str) -> None:
+        action = structlog.contextvars.get_contextvars().get("action", "")
+        self._sent[action] += 1
+        intended = [one for one in self._records if isinstance(one, Intended)]
+        if sum(one.action == action for one in intended) < self._sent[action]:
+            self._break(f"{what} was sent without a journal entry of its own ({action or '-'})")
+
+    def _check_subject(self, call: PveCall, what: str, desired: Desired) -> None:
+        creates = call.params.get("newid") or (
+            call.params.get("vmid") if call.route.endswith(("/qemu", "/lxc")) else None
+        )
+        if creates is not None:
+            if int(creates) in self._world.guests:
+                self._break(f"{what} would take VMID {creates}, which is taken")
+            self._made.add(int(creates))
+            return
+        found = _GUEST.search(call.path)
+        vmid = int(found[1]) if found is not None else int(call.params.get("vms", 0))
+        guest = self._world.guests.get(vmid)
+        if guest is not None and not self._is_ours(guest, desired):
+            self._break(f"{what}: guest {vmid} is not ours")
+
+    def _is_ours(self, guest: Guest, desired: Desired) -> bool:
+        mark = _mark(guest)
+        if mark is None or mark[1] != desired.cluster.name or int(mark[4]) != guest.vmid:
+            return False
+        return mark[5] == _witness(guest) or guest.vmid in self._made
+
+    def _check_removal(self, call: PveCall, what: str, desired: Desired) -> None:
+        if call.route.endswith("/snapshot/{snapname}"):
+            if not any(guest.snapshots.prune for guest in desired.guests.values()):
+                self._break(f"{what}: no manifest says snapshots.prune")
+        elif desired.cluster.policy.prune is not Prune.DESTROY:
+            self._break(f"{what}: the policy does not say prune: destroy")
+
+    def _break(self, text: str) -> None:
+        self.broken.append(text)
+
+
+def no_invariant(_call: PveCall, _desired: Desired | None) -> None:
+    """Let everything through: what a second pair of hands sends is no business of ours."""
+
+
+Check = Callable[[PveCall, Desired | None], None]
+
+
+def _mark(guest: Guest) -> re.Match[str] | None:
+    lines = guest.config.get("description", "").splitlines()
+    found = [match for line in lines if (match := _MARK.match(line)) is not None]
+    return found[-1] if found else None
+
+
+def _witness(guest: Guest) -> str:
+    smbios = drives.parse(guest.config.get("smbios1", ""))
+    if "uuid" in smbios:
+        return f"uuid:{smbios['uuid']}"
+    nics = sorted(drives.numbered(guest.config, "net"), key=lambda key: int(key[3:]))
+    for key in nics:
+        if address := drives.parse(guest.config[key]).get("hwaddr"):
+            return f"mac:{address.lower()}"
+    return f"volume:{drives.parse(guest.config.get('rootfs', '')).get('file', '')}"
