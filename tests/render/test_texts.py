@@ -105,7 +105,10 @@ def test_a_lost_quorum_is_said_once() -> None:
 
     for one in (lost, stalled):
         text = line.plain(status.status_lines(one, now=worlds.NOW, stale_after=STALE))
-        assert text.count("no quorum") == 1
+        html = page.status_page(
+            one, events=(), now=worlds.NOW, stale_after=STALE, refused=one.stalled
+        )
+        assert (text.count("no quorum"), html.count("no quorum")) == (1, 1)
 
 
 def test_a_status_for_machines() -> None:
