@@ -10,7 +10,7 @@ from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, placement, power, relocation, snapshot, write
+from qlop.planner import config, newdisk, placement, power, relocation, snapshot, write
 from qlop.planner.draft import Draft
 from qlop.planner.step import Step, Steps, place_of, premise_of
 
@@ -38,6 +38,7 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     on the new node. Snapshots come last: they are of the guest as it should be.
     """
     found = config.difference(want, guest, have)
+    newdisk.hold_back(found, want, guest, have, draft.source.observed)
     steps = list(write.steps_for(want, guest, have, found))
     holds = list(found.holds)
     steps += _cloud_init(draft, want, guest, have, steps)
