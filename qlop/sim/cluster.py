@@ -78,7 +78,9 @@ class Cluster:
     def handle(self, request: SimRequest, now: float) -> SimResponse:
         """Answer ``request``, made at ``now``.
 
-        A response with ``status`` 0 means that the node refused the connection.
+        A response with ``status`` 0 means that the node refused the connection. One that
+        is ``blocked`` waits for a lock: ask again a little later, with ``waited_s`` counting
+        how long it has waited; a lock gives up after ten seconds.
         """
         self.advance(now)
         contacted = request.node or self._first_node()

@@ -77,7 +77,7 @@ class World:
     vmlist_version: int = 1
     file_versions: dict[str, int] = field(default_factory=dict)
     forced_quorum: bool | None = None
-    frozen_list: bytes | None = None
+    frozen_list: dict[str, bytes] | None = None
     dirty: dict[str, set[int]] = field(default_factory=dict)
     """Guests whose status the next push of their node will change."""
     clock_offset_s: float = 0.0

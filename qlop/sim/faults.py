@@ -5,6 +5,7 @@ calls it matches. Chance comes from the cluster's own seed, so two runs fail ali
 """
 
 import fnmatch
+from collections.abc import Container
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -49,7 +50,8 @@ class Effect(Enum):
 class Match:
     """Which calls (or tasks) a fault strikes; what is left out matches everything.
 
-    ``route`` is a shell pattern over ``METHOD /path/{template}`` or ``METHOD /real/path``.
+    ``route`` is a shell pattern over ``METHOD /path/{template}`` or ``METHOD /real/path``;
+    ``node`` is the one that was contacted or the one that the path names.
     """
 
     route: str = "*"
@@ -58,12 +60,12 @@ class Match:
     task: str = "*"
     storage: str = ""
 
-    def strikes_call(self, method: str, template: str, path: str, node: str) -> bool:
+    def strikes_call(self, method: str, template: str, path: str, nodes: Container[str]) -> bool:
         """Return whether a call is meant."""
         names = (f"{method} {template}", f"{method} {path}")
         if not any(fnmatch.fnmatchcase(name, self.route) for name in names):
             return False
-        if self.node and self.node != node:
+        if self.node and self.node not in nodes:
             return False
         return self.vmid is None or f"/{self.vmid}/" in f"{path}/"
 

@@ -184,13 +184,17 @@ def _run(world: World, service: Service, guest: Guest, what: str) -> None:
     world.tasks[service.busy].on_end.append(service.sid)
 
 
+def _check_startable(guest: Guest) -> None:
+    if guest.lock not in {None, "suspended"}:
+        raise TaskError(f"VM is locked ({guest.lock})")
+
+
 def _start(world: World, task: Task, service: Service, guest: Guest) -> Worker:
     try:
         if guest.kind is Kind.LXC:
             yield from power.start_ct(world, task, guest)
         else:
-            if guest.lock not in {None, "suspended"}:
-                raise TaskError(f"VM is locked ({guest.lock})")
+            _check_startable(guest)
             yield from power.start_vm(world, task, guest)
         _enter(world, service, "started")
     except TaskError:

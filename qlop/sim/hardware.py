@@ -37,8 +37,8 @@ def restore_quorum(world: World) -> None:
 
 
 def freeze_list(world: World, seconds: float) -> None:
-    """Keep the resource list as the next reader sees it, for ``seconds``."""
-    world.frozen_list = b""
+    """Keep the resource list as its next readers see it, for ``seconds``."""
+    world.frozen_list = {}
     world.schedule(seconds, lambda: _thaw(world))
 
 

@@ -1,5 +1,6 @@
 """Let armed faults strike calls, tasks and lists."""
 
+import re
 from dataclasses import dataclass, replace
 
 from qlop.sim import hardware
@@ -30,6 +31,20 @@ class Struck:
     path: str
     node: str
 
+    @property
+    def subject(self) -> str:
+        """Return the node that the path names, else the one that was contacted."""
+        found = re.match(r"/nodes/([\w-]+)", self.path)
+        return found[1] if found else self.node
+
+    @property
+    def lock_file(self) -> str:
+        """Return the lock file of the guest that the path names."""
+        found = re.search(r"/(qemu|lxc)/(\d+)", self.path)
+        if found and found[1] == "lxc":
+            return f"/run/lock/lxc/pve-config-{found[2]}.lock"
+        return f"/var/lock/qemu-server/lock-{found[2] if found else 0}.conf"
+
 
 def strike_before(world: World, call: Struck) -> None:
     """Let faults strike that keep a call from being carried out, or change the world first.
@@ -39,16 +54,17 @@ def strike_before(world: World, call: Struck) -> None:
     """
     for fault in world.faults:
         if fault.effect in _BEFORE and _hits(world, fault, call):
-            _before(world, fault, call.node)
+            _before(world, fault, call)
 
 
 def _hits(world: World, fault: Fault, call: Struck) -> bool:
-    if not fault.match.strikes_call(call.method, call.template, call.path, call.node):
+    nodes = {call.node, call.subject}
+    if not fault.match.strikes_call(call.method, call.template, call.path, nodes):
         return False
     return fault.draws(world.random.random() if fault.share < 1 else 0.0)
 
 
-def _before(world: World, fault: Fault, node: str) -> None:
+def _before(world: World, fault: Fault, call: Struck) -> None:
     match fault.effect:
         case Effect.REFUSE:
             raise ApiError("Connection refused", status=0, empty=True)
@@ -57,11 +73,10 @@ def _before(world: World, fault: Fault, node: str) -> None:
         case Effect.SERVER:
             raise ApiError(fault.text, status=fault.status)
         case Effect.LOCKED:
-            vmid = fault.match.vmid or 0
-            path = f"/var/lock/qemu-server/lock-{vmid}.conf"
-            raise ApiError(f"can't lock file '{path}' - got timeout", delay_s=LOCK_WAIT_S)
+            text = f"can't lock file '{call.lock_file}' - got timeout"
+            raise ApiError(text, delay_s=LOCK_WAIT_S)
         case Effect.NODE_DOWN:
-            name = fault.match.node or node
+            name = call.subject if call.subject in world.nodes else call.node
             hardware.power_off(world, name)
             world.schedule(fault.seconds, lambda: hardware.power_on(world, name))
         case Effect.QUORUM_LOST:

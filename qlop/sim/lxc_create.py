@@ -15,7 +15,7 @@ from qlop.sim import (
 )
 from qlop.sim.access import denied
 from qlop.sim.call import Call, Handlers, check_lock, write
-from qlop.sim.engine import guest_lock
+from qlop.sim.engine import World, guest_lock
 from qlop.sim.state import Guest, Kind, Storage, Task, Volume, Worker
 from qlop.sim.wire import ApiError, TaskError, bad_parameters
 
@@ -122,10 +122,7 @@ def _create(call: Call, task: Task, given: dict[str, str], *, is_unprivileged: b
                 _say_created(call, task, config[option])
         yield world.spec.timing.allocate_s
         template = call.params["ostemplate"]
-        archive = volumes.find(world, template, call.node)
-        if archive is None:
-            task.say(f"volume '{template}' does not exist")
-            raise TaskError(f"volume '{template}' does not exist")
+        archive = _archive(call, task, template)
         yield from _unpack(call, task, guest, config, archive)
     except (ApiError, TaskError) as error:
         for volume in list(volumes.of_guest(world, vmid)):
@@ -155,6 +152,14 @@ def _say_created(call: Call, task: Task, value: str) -> None:
     task.say("Superblock backups stored on blocks: ")
     marks = [32768 * factor for factor in (1, 3, 5, 7, 9, 25, 27) if 32768 * factor < blocks]
     task.say("\t" + ", ".join(str(mark) for mark in marks))
+
+
+def _archive(call: Call, task: Task, template: str) -> Volume:
+    archive = volumes.find(call.world, template, call.node)
+    if archive is None:
+        task.say(f"volume '{template}' does not exist")
+        raise TaskError(f"volume '{template}' does not exist")
+    return archive
 
 
 def _unpack(
@@ -314,34 +319,39 @@ def _is_shared(call: Call, section: dict[str, str]) -> bool:
     return all(call.world.storages[name].shared for name in names if name in call.world.storages)
 
 
+def _own_config(world: World, section: dict[str, str]) -> dict[str, str]:
+    """Return what a clone takes over, with network addresses of its own."""
+    config: dict[str, str] = {}
+    for key, value in sorted(section.items()):
+        if key in {"parent", "snaptime", "lock", "template"} or key.startswith("unused"):
+            continue
+        config[key] = value
+        if re.fullmatch(r"net\d+", key):
+            net = drives.parse(value, "name")
+            net["hwaddr"] = qemu_options.new_mac(world)
+            config[key] = lxc_options.print_net(world, drives.show(net, "none"))
+    return config
+
+
 def _clone(
     call: Call, task: Task, section: dict[str, str], copy: Guest, target: str, *, full: bool
 ) -> Worker:
     world, timing = call.world, call.world.spec.timing
     made: list[Volume] = []
     yield from world.hold(task, guest_lock(call.vmid), shared=True)
-    config: dict[str, str] = {}
+    config = _own_config(world, section)
     try:
-        for key, value in sorted(section.items()):
-            if key in {"parent", "snaptime", "lock", "template"} or key.startswith("unused"):
-                continue
-            if re.fullmatch(r"net\d+", key):
-                net = drives.parse(value, "name")
-                net["hwaddr"] = qemu_options.new_mac(world)
-                config[key] = lxc_options.print_net(world, drives.show(net, "none"))
-            elif drives.is_mount(key):
-                mount = drives.parse(value)
-                source = volumes.need(world, mount["file"], call.node)
-                volume = _copy(call, task, key, source, copy, full=full)
-                made.append(volume)
-                yield timing.allocate_s
-                if full:
-                    yield timing.copy_s_per_gib * source.used_bytes / 1024**3
-                    volumes.fill_copy(world, source, volume)
-                mount["file"] = volume.volid
-                config[key] = drives.show(mount)
-            else:
-                config[key] = value
+        for key in [key for key in config if drives.is_mount(key)]:
+            mount = drives.parse(config[key])
+            source = volumes.need(world, mount["file"], call.node)
+            volume = _copy(call, task, key, source, copy, full=full)
+            made.append(volume)
+            yield timing.allocate_s
+            if full:
+                yield timing.copy_s_per_gib * source.used_bytes / 1024**3
+                volumes.fill_copy(world, source, volume)
+            mount["file"] = volume.volid
+            config[key] = drives.show(mount)
     except (ApiError, TaskError) as error:
         for volume in made:
             volumes.drop(world, volume)

@@ -187,8 +187,7 @@ def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
             yield from power.ask_ct_down(world, task, guest, timeout_s, force=True)
         ip = world.nodes[target].ip
         _say(world, task, f"starting migration of CT {vmid} to node '{target}' ({ip})")
-        if not world.is_reachable(target):
-            raise TaskError(f"can't connect to node '{target}' - Connection refused")
+        power.check_target(world, target)
         yield from _copy_volumes(world, task, guest, call, moves)
         _say(world, task, "start final cleanup")
         yield world.spec.timing.migrate_s

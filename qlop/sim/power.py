@@ -17,6 +17,16 @@ _AGENT_WAIT_S = 3.0
 """How long a ping to a silent guest agent takes."""
 
 
+def check_target(world: World, target: str) -> None:
+    """Refuse a migration to a node that can't be reached.
+
+    Raises:
+        TaskError: the migration's error.
+    """
+    if not world.is_reachable(target):
+        raise TaskError(f"can't connect to node '{target}' - Connection refused")
+
+
 def installed(world: World, guest: Guest) -> Os:
     """Return what would boot if the VM were started; a container always has a system."""
     if guest.kind is Kind.LXC:

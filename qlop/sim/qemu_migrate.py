@@ -3,7 +3,7 @@
 import datetime as dt
 
 from qlop.ports import Json
-from qlop.sim import drives, ha, qemu_options, volumes
+from qlop.sim import drives, ha, power, qemu_options, volumes
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import World, guest_lock
 from qlop.sim.state import Guest, Run, Task, Volume, Worker
@@ -160,8 +160,7 @@ def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
     write(world, guest)
     moves: list[tuple[str, Volume, Volume]] = []
     try:
-        if not world.is_reachable(target):
-            raise TaskError(f"can't connect to node '{target}' - Connection refused")
+        power.check_target(world, target)
         _scan(world, guest, call, log)
         yield 1.0
         yield from _copy_disks(world, task, guest, call, log=log, moves=moves)
@@ -169,8 +168,7 @@ def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
             yield from _copy_memory(world, guest, run, target, log)
         else:
             yield world.spec.timing.migrate_s
-        if not world.is_reachable(target):
-            raise TaskError(f"can't connect to node '{target}' - Connection refused")
+        power.check_target(world, target)
     except (ApiError, TaskError) as error:
         _abort(world, guest, moves, log, str(error))
         raise TaskError("migration aborted") from error

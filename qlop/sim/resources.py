@@ -24,8 +24,9 @@ def resources(call: Call) -> SimResponse:
     """Answer ``GET /cluster/resources``."""
     world = call.world
     wanted = call.get("type")
-    if world.frozen_list:
-        return SimResponse(encoded=world.frozen_list)
+    view = f"{call.who.full} {wanted}"
+    if world.frozen_list and view in world.frozen_list:
+        return SimResponse(encoded=world.frozen_list[view])
     parts: list[bytes] = []
     if wanted in {None, "vm"}:
         parts.extend(_guests(call))
@@ -39,8 +40,8 @@ def resources(call: Call) -> SimResponse:
     if wanted in {None, "sdn"}:
         parts.extend(orjson.dumps(row) for row in _zones(call))
     encoded = b"[" + b",".join(parts) + b"]"
-    if world.frozen_list is not None and wanted is None:
-        world.frozen_list = encoded
+    if world.frozen_list is not None:
+        world.frozen_list[view] = encoded
     return SimResponse(encoded=encoded)
 
 

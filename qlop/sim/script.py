@@ -66,7 +66,10 @@ def do(cluster: Cluster, command: str, now: float) -> str:
         ScriptError: with a text that says what is wrong and what there is.
     """
     cluster.advance(now)
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ScriptError(f"'{command}': {error}") from error
     if not words:
         raise ScriptError("an empty command; try 'help'")
     if words[0] == "help":
@@ -76,7 +79,9 @@ def do(cluster: Cluster, command: str, now: float) -> str:
         raise ScriptError(f"unknown command '{words[0]}'; there are: {', '.join(_COMMANDS)}")
     try:
         return action(cluster, words[1:])
-    except (IndexError, KeyError) as error:
+    except ScriptError:
+        raise
+    except (IndexError, KeyError, ValueError) as error:
         raise ScriptError(f"'{command}': something is missing or unknown ({error})") from error
 
 

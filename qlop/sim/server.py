@@ -68,6 +68,7 @@ class SimServer:
         self._runner: web.AppRunner | None = None
         self._sites: dict[str, web.TCPSite] = {}
         self._watcher: asyncio.Task[None] | None = None
+        self._minding = asyncio.Lock()
         self.ports: dict[str, int] = {}
 
     @property
@@ -130,12 +131,16 @@ class SimServer:
         """Let time pass without calls, and close the ports of nodes that are down."""
         while True:
             self.cluster.advance(self.now())
+            await self._mind_ports()
+            await asyncio.sleep(0.05)
+
+    async def _mind_ports(self) -> None:
+        async with self._minding:
             for name in self.cluster.world.nodes:
                 if self.cluster.world.is_reachable(name) and name not in self._sites:
                     await self._open(name)
                 elif not self.cluster.world.is_reachable(name) and name in self._sites:
                     await self._sites.pop(name).stop()
-            await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
         """Close every port."""
@@ -196,6 +201,7 @@ class SimServer:
             text = self.do(command)
         except script.ScriptError as error:
             return web.Response(status=400, text=f"{error}\n")
+        await self._mind_ports()
         return web.Response(text=f"{text}\n")
 
     async def _state(self, request: web.Request) -> web.Response:
@@ -323,13 +329,12 @@ def _headers(*, proxied: bool, close: bool) -> list[tuple[str, str]]:
 async def _send(request: web.Request, response: SimResponse) -> web.StreamResponse:
     body = response.body()
     close = response.status != 200
-    headers = _headers(proxied=False, close=close)
+    headers = _headers(proxied=response.proxied, close=close)
     answer = web.Response(
         status=response.status,
         reason=response.reason.replace("\r", " ").replace("\n", " "),
         body=body or None,
-        content_type="application/json" if body else None,
-        charset="UTF-8" if body else None,
+        headers={"Content-Type": "application/json;charset=UTF-8"} if body else None,
     )
     for name, value in headers:
         answer.headers.add(name, value)

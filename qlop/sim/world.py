@@ -309,7 +309,9 @@ def load(text: str) -> ClusterSpec:
     Raises:
         SpecError: an unknown key, or a value of the wrong kind.
     """
-    raw = yaml.safe_load(text) or {}
+    raw = yaml.safe_load(text)
+    if raw is None:
+        raw = {}
     if not isinstance(raw, dict):
         raise SpecError("a cluster is a mapping")
     return from_mapping(raw)

@@ -129,7 +129,7 @@ def hide(value: Any) -> Any:
 
 def _texts(played: Played, diff: _Diff) -> bool:
     exchange, response = played.exchange, played.response
-    same = hide(response.reason) == hide(exchange.reason)
+    same = bool(hide(response.reason) == hide(exchange.reason))
     if not same:
         diff.lines.append(f"reason '{response.reason}' not '{exchange.reason}'")
     ours, theirs = hide(dict(response.errors or {})), hide(exchange.answer.get("errors") or {})

@@ -1,0 +1,124 @@
+"""Over HTTPS the simulator looks like PVE: certificate, reason phrases, forms, lost answers."""
+
+import ssl
+from collections.abc import Iterator
+from http.client import HTTPResponse, HTTPSConnection, RemoteDisconnected
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+
+from qlop.sim import world
+from qlop.sim.cluster import Cluster
+from qlop.sim.server import SimServer
+from tests.sim.lab import AUTHORIZATION, START
+
+pytestmark = [pytest.mark.real]
+
+SPEED = 200
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SimServer]:
+    """Serve the hospital's cluster, two hundred times as fast as life."""
+    one = SimServer(Cluster(world.hospital(), seed=1, now=START), speed=SPEED)
+    with one.in_background():
+        yield one
+
+
+def ask(
+    server: SimServer, method: str, path: str, body: str = "", *, at: int = 0, **headers: str
+) -> tuple[HTTPResponse, Any]:
+    url = urlsplit(server.urls[at])
+    context = ssl.create_default_context(cafile=server.ca_file)
+    connection = HTTPSConnection(str(url.hostname), url.port, context=context, timeout=10)
+    sent = {"Authorization": AUTHORIZATION, **headers}
+    if body:
+        sent.setdefault("Content-Type", "application/x-www-form-urlencoded")
+    try:
+        connection.request(method, path, body=body.encode() or None, headers=sent)
+        response = connection.getresponse()
+        text = response.read()
+    finally:
+        connection.close()
+    try:
+        return response, orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return response, text.decode()
+
+
+def test_the_certificate_is_good_for_the_address_it_is_served_on(server: SimServer) -> None:
+    response, body = ask(server, "GET", "/api2/json/version")
+    assert response.status == 200
+    assert body["data"]["version"] == "9.1.5"
+    assert response.headers["Server"] == "pve-api-daemon/3.0"
+    assert response.headers["Content-Type"] == "application/json;charset=UTF-8"
+
+
+def test_without_the_ca_the_certificate_is_refused(server: SimServer) -> None:
+    url = urlsplit(server.url)
+    context = ssl.create_default_context()
+    connection = HTTPSConnection(str(url.hostname), url.port, context=context, timeout=10)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connection.request("GET", "/")
+    connection.close()
+
+
+def test_the_error_is_in_the_reason_phrase(server: SimServer) -> None:
+    response, body = ask(server, "GET", "/api2/json/nodes/pve2/qemu/999/config")
+    text = "Configuration file 'nodes/pve2/qemu-server/999.conf' does not exist"
+    assert (response.status, response.reason) == (500, text)
+    assert body == {"data": None, "message": f"{text}\n"}
+
+
+def test_extjs_answers_200_and_says_inside_what_went_wrong(server: SimServer) -> None:
+    response, body = ask(server, "GET", "/api2/extjs/nodes/pve2/qemu/999/config")
+    assert response.status == 200
+    assert (body["success"], body["status"]) == (0, 500)
+
+
+def test_utf8_and_equals_signs_survive_a_form(server: SimServer) -> None:
+    ask(server, "POST", "/sim/do", "guest 9001 set description=x")
+    form = "description=a%3Db%3B%20%C3%BC%0Anext"
+    response, _ = ask(server, "PUT", "/api2/json/nodes/pve1/qemu/9001/config", form)
+    assert response.status == 200
+    _, body = ask(server, "GET", "/api2/json/nodes/pve1/qemu/9001/config")
+    assert body["data"]["description"].rstrip("\n") == "a=b; ü\nnext"
+
+
+def test_a_node_that_is_down_refuses_connections_until_it_is_back(server: SimServer) -> None:
+    ask(server, "POST", "/sim/do", "node pve2 down")
+    with pytest.raises(ConnectionRefusedError):
+        ask(server, "GET", "/api2/json/version", at=1)
+    proxied, _ = ask(server, "GET", "/api2/json/nodes/pve2/qemu")
+    assert proxied.status == 595
+    ask(server, "POST", "/sim/do", "node pve2 up")
+    response, _ = ask(server, "GET", "/api2/json/version", at=1)
+    assert response.status == 200
+
+
+def test_a_lost_answer_closes_the_connection_after_the_work_is_done(server: SimServer) -> None:
+    ask(server, "POST", "/sim/do", 'fault lose-answer route="PUT *"')
+    with pytest.raises(RemoteDisconnected):
+        ask(server, "PUT", "/api2/json/nodes/pve1/qemu/9001/config", "cores=5")
+    _, body = ask(server, "GET", "/api2/json/nodes/pve1/qemu/9001/config")
+    assert body["data"]["cores"] == 5
+
+
+def test_an_unknown_command_is_a_400_with_a_sentence(server: SimServer) -> None:
+    response, body = ask(server, "POST", "/sim/do", "dance")
+    assert response.status == 400
+    assert "dance" in str(body)
+
+
+def test_the_state_tells_time_and_guests(server: SimServer) -> None:
+    response, body = ask(server, "GET", "/sim/state", Authorization="")
+    assert response.status == 200
+    assert body["now"] >= START
+
+
+def test_an_expired_certificate_is_refused() -> None:
+    server = SimServer(Cluster(world.hospital(), seed=1, now=START), expired=True)
+    with server.in_background(), pytest.raises(ssl.SSLCertVerificationError):
+        ask(server, "GET", "/api2/json/version")
