@@ -20,6 +20,8 @@ DEFAULT_API_PORT = 8006
 DEFAULT_LISTEN_PORT = 9650
 SPAN_MIN = timedelta(seconds=1)
 """A shorter interval or timeout would be a mistake in the unit."""
+INTERVAL_MAX = timedelta(minutes=2)
+"""systemd restarts a daemon that has completed no cycle in five minutes."""
 
 _TOKEN_ID = re.compile(r"[^@!/:\s]+@[A-Za-z][A-Za-z0-9._-]+![A-Za-z][A-Za-z0-9._-]+")
 _HEX_SHA256 = re.compile(r"[0-9A-F]{64}")
@@ -122,9 +124,17 @@ def _parse_token_id(value: object) -> object:
     return value
 
 
+def _parse_interval(value: object) -> object:
+    span = _parse_span(value)
+    if isinstance(span, timedelta) and span > INTERVAL_MAX:
+        raise ValueError(f"{value} is too long; the most is {units.format_span(INTERVAL_MAX)}")
+    return span
+
+
 Endpoint = Annotated[Address, BeforeValidator(_parse_endpoint)]
 Listen = Annotated[Address, BeforeValidator(_parse_listen)]
 Span = Annotated[timedelta, BeforeValidator(_parse_span)]
+Interval = Annotated[timedelta, BeforeValidator(_parse_interval)]
 Fingerprint = Annotated[str, BeforeValidator(_parse_fingerprint)]
 TokenId = Annotated[str, BeforeValidator(_parse_token_id)]
 
@@ -208,7 +218,7 @@ class Settings(_Section):
     journal if not set."""
     web: WebSettings = Field(default_factory=WebSettings)
     log: LogSettings = Field(default_factory=LogSettings)
-    interval: Span | None = None
+    interval: Interval | None = None
     """How far apart cycles are; what the `Cluster` manifest says if not set."""
 
     @property

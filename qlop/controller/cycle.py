@@ -16,7 +16,7 @@ from qlop.model.observed import Observed
 from qlop.model.plan import Plan, PlanInput
 from qlop.model.policy import Limits
 from qlop.model.reading import Known
-from qlop.model.status import Status
+from qlop.model.status import NodeStatus, Status
 from qlop.observer.observer import Interest
 from qlop.planner import planner
 from qlop.planner.audit import audit
@@ -127,7 +127,7 @@ class Engine:
         else:
             plan = planner.plan(source)
             subjects = status.subjects(source.desired, source.observed, source.history, plan)
-            nodes = status.nodes(source.desired, source.observed)
+            nodes = self._nodes(source)
         broken = audit(source, plan)
         observed = source.observed
         seen = observed.complete
@@ -149,6 +149,12 @@ class Engine:
             gaps=observed.gaps,
         )
         return CycleResult(status=now_status, plan=plan, source=source)
+
+    def _nodes(self, source: PlanInput) -> tuple[NodeStatus, ...]:
+        """Return the nodes as they were last seen, if they are not seen now."""
+        if not source.observed.nodes and self.last is not None:
+            return self.last.status.nodes
+        return status.nodes(source.desired, source.observed)
 
     def _may_act(self, result: CycleResult) -> bool:
         assert result.plan is not None

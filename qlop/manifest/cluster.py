@@ -26,6 +26,10 @@ DEFAULT_INTERVAL = timedelta(seconds=30)
 MIN_INTERVAL = timedelta(seconds=1)
 """PVE's own view of its guests is renewed every ten seconds."""
 
+MAX_INTERVAL = timedelta(minutes=2)
+"""What happens between two looks is seen late; and systemd restarts a daemon that has
+completed no cycle in five minutes."""
+
 
 def check_cluster(entry: Entry, spec: ClusterSpec) -> Iterator[Finding]:
     """Yield what the Cluster document contradicts itself in."""
@@ -37,6 +41,9 @@ def check_cluster(entry: Entry, spec: ClusterSpec) -> Iterator[Finding]:
     if spec.interval is not None and spec.interval < MIN_INTERVAL:
         message = f"an interval of less than {format_span(MIN_INTERVAL)} shows nothing new"
         yield error(entry.document, ("spec", "interval"), "too-small", message, "write 30s")
+    if spec.interval is not None and spec.interval > MAX_INTERVAL:
+        message = f"with an interval of more than {format_span(MAX_INTERVAL)} trouble is seen late"
+        yield error(entry.document, ("spec", "interval"), "too-large", message, "write 30s")
     policy = _policy(spec.policy or PolicyPart.model_construct())
     if policy.backoff_first > policy.backoff_max:
         first, longest = format_span(policy.backoff_first), format_span(policy.backoff_max)

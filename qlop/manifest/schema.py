@@ -202,7 +202,7 @@ class ClusterSpec(Part):
         description="VMIDs that guests get; {}-{} by default.".format(*DEFAULT_VMID_RANGE),
     )
     interval: fields.Span | None = Field(
-        None, description="How often to look if nothing else calls; 30s by default."
+        None, description="How often to look if nothing else calls, 1s to 2m; 30s by default."
     )
     policy: PolicyPart | None = Field(None, description="The rules.")
     defaults: GuestSpec | None = Field(

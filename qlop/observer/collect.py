@@ -41,13 +41,19 @@ async def listings(api: PveApi, shell: RemoteShell | None) -> Listings:
     return Listings(resources=resources, status=status, tasks=tasks, log=log, vmlist=versions)
 
 
+REFUSED = 401
+HINT_401 = " (PVE refuses the API token: is it right, enabled and not expired?)"
+"""PVE itself does not say (``PVE::APIServer::AnyEvent``, ``auth_handler``)."""
+
+
 async def read(api: PveApi, call: PveCall, timeout_s: float) -> Known[Json] | Unknown:
     """Return the data of one read, or why there is none."""
     try:
         async with asyncio.timeout(timeout_s):
             return Known(await api.call(call))
     except PortError as error:
-        return Unknown(f"{call.path}: {error}")
+        hint = HINT_401 if error.status == REFUSED else ""
+        return Unknown(f"{call.path}: {error}{hint}")
     except TimeoutError:
         return Unknown(f"{call.path}: no answer in {timeout_s:.0f} s")
 
