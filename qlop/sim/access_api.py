@@ -3,10 +3,11 @@
 import re
 
 from qlop.ports import Json
-from qlop.sim import qemu_options, roles
-from qlop.sim.access import AUTH_DELAY_S, AclEntry, Identity, Token, User
+from qlop.sim import qemu_options, roles, token_api
+from qlop.sim.access import AUTH_DELAY_S, AclEntry, Identity, User
 from qlop.sim.call import Call, Handlers
 from qlop.sim.qemu_config import split_list
+from qlop.sim.token_api import changed, user_of
 from qlop.sim.wire import ApiError, Row, bad_parameters
 
 _ACL_PATHS = re.compile(
@@ -29,14 +30,6 @@ def index(call: Call) -> Json:
     del call
     names = ["users", "groups", "roles", "acl", "domains", "openid", "tfa", "ticket", "password"]
     return [{"subdir": name} for name in names]
-
-
-def _user(call: Call) -> User:
-    userid = call.params["userid"]
-    user = call.world.access.users.get(userid)
-    if user is None:
-        raise ApiError(f"no such user ('{userid}')")
-    return user
 
 
 def users(call: Call) -> Json:
@@ -62,12 +55,12 @@ def users(call: Call) -> Json:
 
 def user_read(call: Call) -> Json:
     """Answer ``GET /access/users/{userid}``."""
-    user = _user(call)
+    user = user_of(call)
     row: Row = {
         "enable": 1 if user.enable else 0,
         "expire": user.expire,
         "groups": list[Json](sorted(user.groups)),
-        "tokens": {name: _token_row(token) for name, token in user.tokens.items()},
+        "tokens": {name: token_api.token_row(token) for name, token in user.tokens.items()},
         **user.settings,
     }
     return row
@@ -93,18 +86,13 @@ def create_user(call: Call) -> Json:
         groups=set(split_list(call.text("groups"))),
         settings={key: value for key, value in call.params.items() if key not in ours},
     )
-    _changed(call)
+    changed(call)
     return None
-
-
-def _changed(call: Call) -> None:
-    call.world.access.changed()
-    call.world.wrote_file("user.cfg")
 
 
 def update_user(call: Call) -> Json:
     """Answer ``PUT /access/users/{userid}``."""
-    user = _user(call)
+    user = user_of(call)
     if "enable" in call.params:
         user.enable = call.flag("enable")
     if "expire" in call.params:
@@ -114,90 +102,17 @@ def update_user(call: Call) -> Json:
         user.groups = user.groups | groups if call.flag("append") else groups
     ours = {"userid", "enable", "expire", "groups", "append"}
     user.settings.update({key: value for key, value in call.params.items() if key not in ours})
-    _changed(call)
+    changed(call)
     return None
 
 
 def delete_user(call: Call) -> Json:
     """Answer ``DELETE /access/users/{userid}``."""
-    user = _user(call)
+    user = user_of(call)
     access = call.world.access
     del access.users[user.userid]
     access.acl = [entry for entry in access.acl if entry.who.partition("!")[0] != user.userid]
-    _changed(call)
-    return None
-
-
-def _token_row(token: Token) -> Row:
-    row: Row = {"expire": token.expire, "privsep": 1 if token.privsep else 0}
-    if token.comment is not None:
-        row["comment"] = token.comment
-    return row
-
-
-def tokens(call: Call) -> Json:
-    """Answer ``GET /access/users/{userid}/token``."""
-    return [{"tokenid": name, **_token_row(token)} for name, token in _user(call).tokens.items()]
-
-
-def _token(call: Call) -> Token:
-    name = call.params["tokenid"]
-    token = _user(call).tokens.get(name)
-    if token is None:
-        raise ApiError(f"no such token '{name}' for user '{call.params['userid']}'")
-    return token
-
-
-def token_read(call: Call) -> Json:
-    """Answer ``GET /access/users/{userid}/token/{tokenid}``."""
-    return _token_row(_token(call))
-
-
-def create_token(call: Call) -> Json:
-    """Answer ``POST /access/users/{userid}/token/{tokenid}``: the only time the secret shows."""
-    user, name = _user(call), call.params["tokenid"]
-    if name in user.tokens:
-        raise bad_parameters({"tokenid": "Token already exists."})
-    token = Token(
-        secret=qemu_options.new_uuid(call.world),
-        privsep=call.text("privsep", "1") == "1",
-        expire=call.number("expire"),
-        comment=call.get("comment"),
-    )
-    user.tokens[name] = token
-    _changed(call)
-    info: Row = {"privsep": call.params.get("privsep", 1)}
-    for key in ("comment", "expire"):
-        if key in call.params:
-            info[key] = call.params[key]
-    return {"full-tokenid": f"{user.userid}!{name}", "value": token.secret, "info": info}
-
-
-def update_token(call: Call) -> Json:
-    """Answer ``PUT /access/users/{userid}/token/{tokenid}``."""
-    token = _token(call)
-    if "expire" in call.params:
-        token.expire = call.number("expire")
-    if "privsep" in call.params:
-        token.privsep = call.flag("privsep")
-    if "comment" in call.params:
-        token.comment = call.params["comment"]
-    _changed(call)
-    row = _token_row(token)
-    for key in ("expire", "privsep"):
-        if key in call.params:
-            row[key] = call.params[key]
-    return row
-
-
-def delete_token(call: Call) -> Json:
-    """Answer ``DELETE /access/users/{userid}/token/{tokenid}``."""
-    _token(call)
-    user, name = _user(call), call.params["tokenid"]
-    del user.tokens[name]
-    access = call.world.access
-    access.acl = [entry for entry in access.acl if entry.who != f"{user.userid}!{name}"]
-    _changed(call)
+    changed(call)
     return None
 
 
@@ -228,7 +143,7 @@ def create_role(call: Call) -> Json:
     if access.role_privileges(name) is not None:
         raise ApiError(f"create role failed: role '{name}' already exists")
     access.custom_roles[name] = frozenset(split_list(call.text("privs")))
-    _changed(call)
+    changed(call)
     return None
 
 
@@ -242,7 +157,7 @@ def update_role(call: Call) -> Json:
     given = frozenset(split_list(call.text("privs")))
     before = access.custom_roles[name] if call.flag("append") else frozenset()
     access.custom_roles[name] = before | given
-    _changed(call)
+    changed(call)
     return None
 
 
@@ -254,7 +169,7 @@ def delete_role(call: Call) -> Json:
     if name not in access.custom_roles:
         raise ApiError(f"role '{name}' does not exist")
     del access.custom_roles[name]
-    _changed(call)
+    changed(call)
     return None
 
 
@@ -301,7 +216,7 @@ def acl_update(call: Call) -> Json:
                 access.acl.append(
                     AclEntry(path=path, kind=kind, who=who, role=role, propagate=propagate)
                 )
-    _changed(call)
+    changed(call)
     return None
 
 
@@ -368,7 +283,7 @@ def create_group(call: Call) -> Json:
     if name in access.groups:
         raise ApiError(f"create group failed: group '{name}' already exists")
     access.groups[name] = call.text("comment")
-    _changed(call)
+    changed(call)
     return None
 
 
@@ -380,7 +295,7 @@ def delete_group(call: Call) -> Json:
     del access.groups[name]
     for user in access.users.values():
         user.groups.discard(name)
-    _changed(call)
+    changed(call)
     return None
 
 
@@ -426,11 +341,6 @@ HANDLERS: Handlers = {
     f"GET {_USER}": user_read,
     f"PUT {_USER}": update_user,
     f"DELETE {_USER}": delete_user,
-    f"GET {_USER}/token": tokens,
-    f"GET {_USER}/token/{{tokenid}}": token_read,
-    f"POST {_USER}/token/{{tokenid}}": create_token,
-    f"PUT {_USER}/token/{{tokenid}}": update_token,
-    f"DELETE {_USER}/token/{{tokenid}}": delete_token,
     "GET /access/roles": role_list,
     "POST /access/roles": create_role,
     "GET /access/roles/{roleid}": role_read,

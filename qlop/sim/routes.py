@@ -20,11 +20,12 @@ from qlop.sim import (
     qemu_migrate,
     qemu_power,
     resources,
-    restore,
     snapshots,
     status,
     storage_api,
     task_api,
+    token_api,
+    vzdump,
 )
 from qlop.sim.call import Handler
 
@@ -48,11 +49,12 @@ _MODULES = (
     qemu_migrate,
     qemu_power,
     resources,
-    restore,
+    vzdump,
     snapshots,
     status,
     storage_api,
     task_api,
+    token_api,
 )
 
 _NAMED = {"/cluster", "/nodes/{node}", "/cluster/config", "/cluster/mapping", "/cluster/jobs"}
