@@ -16,6 +16,7 @@ from urllib.parse import quote
 from typing_extensions import override
 
 from qlop.model.history import JournalRecord
+from qlop.model.orders import Order, Orders
 
 Json = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 """What a JSON document can hold. PVE's payloads are of this type until ``pve.parse``."""
@@ -252,4 +253,35 @@ class Journal(Protocol):
 
     def records(self) -> Sequence[JournalRecord]:
         """Return every record that history is folded from, oldest first."""
+        ...
+
+
+class OrderBook(Protocol):
+    """The append-only record of what people ordered. Several may write to it."""
+
+    def append(self, order: Order) -> None:
+        """Write ``order`` durably.
+
+        Raises:
+            PortError: ``DENIED`` if the caller may give no orders, ``TRANSIENT`` if it
+                could not be written.
+        """
+        ...
+
+    def records(self) -> Sequence[Order]:
+        """Return every order ever given, oldest first.
+
+        Raises:
+            PortError: if they can't be read.
+        """
+        ...
+
+    def orders(self) -> Orders:
+        """Return what they amount to, ended ones included; the same value until a new one.
+
+        Cheap enough to be asked in every cycle.
+
+        Raises:
+            PortError: if it can't be known: then nothing may be done.
+        """
         ...

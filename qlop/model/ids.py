@@ -16,5 +16,7 @@ Upid = NewType("Upid", str)
 ActionId = NewType("ActionId", str)
 """``subject/verb/fingerprint``: equal in every cycle that wants the same thing."""
 CycleId = NewType("CycleId", str)
+OrderId = NewType("OrderId", str)
+"""What an order is called by people: short, unique in its book."""
 Revision = NewType("Revision", str)
 """Fingerprint of a loaded desired state."""

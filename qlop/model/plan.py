@@ -12,18 +12,23 @@ from qlop.model.history import History
 from qlop.model.ids import ActionId, GuestName, Revision, ServiceName
 from qlop.model.impact import Impact
 from qlop.model.observed import Observed
+from qlop.model.orders import Orders
 from qlop.model.owner import OwnerMark
 from qlop.model.verdict import SubjectVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInput:
-    """Everything a plan depends on. ``desired.cluster.policy`` is the policy."""
+    """Everything a plan depends on. ``desired.cluster.policy`` is the policy.
+
+    ``orders`` may hold some that have ended; ``now`` decides.
+    """
 
     desired: Desired
     observed: Observed
     history: History
     now: datetime
+    orders: Orders = field(default_factory=Orders)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
