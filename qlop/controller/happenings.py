@@ -9,6 +9,9 @@ from qlop.model.verdict import Act, Converged, Held, Hold
 _PASSING = frozenset({Hold.IN_FLIGHT, Hold.TASK_RUNNING})
 """Holds that say no more than the events of the action itself."""
 
+_WORLD = frozenset({Hold.NO_QUORUM, Hold.OBSERVATION_INCOMPLETE})
+"""Holds of all guests at once, of which one event about the cluster says everything."""
+
 
 def between(before: Status | None, after: Status) -> tuple[Event, ...]:
     """Return what a person watching would want to be told, in a stable order."""
@@ -39,7 +42,12 @@ def _cluster(before: Status | None, after: Status) -> Iterator[Event]:
 
 
 def _nodes(before: Status | None, after: Status) -> Iterator[Event]:
-    online = {node.name: node.online for node in before.nodes} if before is not None else {}
+    """Yield what became of nodes. If none is online, nobody was asked: it says nothing."""
+    if not any(node.online for node in after.nodes):
+        return
+    former = before.nodes if before is not None else ()
+    blind = not any(node.online for node in former)
+    online = {} if blind else {node.name: node.online for node in former}
     for node in after.nodes:
         was = online.get(node.name, True)
         if was and not node.online:
@@ -59,18 +67,18 @@ def _subjects(before: Status | None, after: Status) -> Iterator[Event]:
 
 
 def _subject(after: Status, former: SubjectStatus | None, now: SubjectStatus) -> Iterator[Event]:
+    told = former.verdict.reason if former and isinstance(former.verdict, Held) else None
     match now.verdict:
         case Converged():
-            if former is not None and not former.is_ready:
+            if former is not None and not former.is_ready and told not in _WORLD:
                 yield _event(
                     after, EventKind.SUBJECT_CONVERGED, now.name, "is as its manifest says"
                 )
         case Act():
-            if former is not None and former.is_ready:
+            if (former is not None and former.is_ready) or told in _WORLD:
                 yield _event(after, EventKind.DRIFT_SEEN, now.name, "differs from its manifest")
         case Held(reason=reason, message=message):
-            told = former.verdict.reason if former and isinstance(former.verdict, Held) else None
-            if reason not in _PASSING and reason is not told:
+            if reason not in _PASSING | _WORLD and reason is not told:
                 yield _event(after, EventKind.SUBJECT_HELD, now.name, f"{reason.value}: {message}")
 
 
