@@ -514,9 +514,11 @@ def journals(
     draw: st.DrawFn, desired: Desired, guests: Sequence[ObservedGuest]
 ) -> tuple[JournalRecord, ...]:
     vmids = {
-        (config.mark.service, config.mark.index): guest.vmid
+        (mark.service, mark.index): guest.vmid
         for guest in guests
-        if isinstance(guest.config, Known) and (config := guest.config.value).mark is not None
+        if isinstance(guest.config, Known)
+        and (mark := guest.config.value.mark) is not None
+        and mark.vmid == guest.vmid
     }
     records: list[JournalRecord] = []
     for number, name in enumerate(sorted(desired.guests)):

@@ -160,7 +160,8 @@ def _witness(kind: GuestKind, config: GuestConfig) -> str:
     slots = sorted(config.nics)
     if slots:
         return f"mac:{config.nics[slots[0]].mac.lower()}"
-    return f"volume:{config.disks['rootfs'].volume}"
+    rootfs = config.disks.get("rootfs")
+    return "" if rootfs is None else f"volume:{rootfs.volume}"
 
 
 @dataclass(slots=True, kw_only=True)
