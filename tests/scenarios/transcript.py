@@ -14,6 +14,9 @@ _NOISE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
 )  # fmt: skip
 
+_LONGEST = 240
+"""Characters of a line; what is longer is a task's log."""
+
 
 class Transcript:
     """The lines of one story so far; ``now_s`` tells the story's time."""
@@ -27,7 +30,7 @@ class Transcript:
 
     def line(self, who: str, text: str) -> None:
         """Write that ``who`` did or met ``text`` now."""
-        self.lines.append(f"{self._now_s():8.1f}  {who:<12} {self._quiet(text)}".rstrip())
+        self.lines.append(f"{self._now_s():8.1f}  {who:<12} {_cut(self._quiet(text))}".rstrip())
 
     def closing(self, text: str) -> None:
         """Write a line of how things stood in the end."""
@@ -51,3 +54,7 @@ class Transcript:
         for noise, stands_for in _NOISE:
             text = noise.sub(stands_for, text)
         return text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
