@@ -145,12 +145,13 @@ class ProxmoxerApi(PveApi):
     async def _ask(self, authority: str, call: PveCall, timeout_s: float) -> "_Outcome":
         """Make one exchange in a thread; wait for it no longer than its deadline."""
         started = time.monotonic()
-        future: Future[_Outcome] = self._pool.submit(
+        future: Future[HttpAnswer | _Outcome] = self._pool.submit(
             self._exchanges.exchange, authority, call, started + timeout_s
         )
         try:
             async with asyncio.timeout(timeout_s + CONNECT_TIMEOUT_S):
-                outcome = await asyncio.wrap_future(future)
+                found = await asyncio.wrap_future(future)
+            outcome = _understood(call, found, authority)
         except TimeoutError:
             # Cancelled before a thread took it up: nothing can have left.
             sent = not future.cancelled()
@@ -192,6 +193,23 @@ class _Outcome:
     status: int = 0
 
 
+def _understood(call: PveCall, found: HttpAnswer | _Outcome, authority: str) -> _Outcome:
+    """Return what an answer means.
+
+    It is decoded here and not in its thread: the interpreter runs one of them at a time
+    anyway, and what is decoded is then at hand for whoever reads it.
+    """
+    if isinstance(found, _Outcome):
+        return found
+    try:
+        data = data_of(call, found, authority)
+    except NotPveError as error:
+        return _Outcome(error=error, status=found.status)
+    except PortError as error:
+        return _Outcome(error=error, answered=True, status=found.status)
+    return _Outcome(data=data, answered=True, status=found.status)
+
+
 class _Exchanges:
     """Exchanges with the servers, made in threads: one session per thread and endpoint."""
 
@@ -205,14 +223,14 @@ class _Exchanges:
         self._of_thread = threading.local()
         self._sessions: list[_Session] = []
 
-    def exchange(self, authority: str, call: PveCall, deadline: float) -> _Outcome:
-        """Send ``call`` to ``authority`` and return how it went; never raises."""
+    def exchange(self, authority: str, call: PveCall, deadline: float) -> HttpAnswer | _Outcome:
+        """Send ``call`` to ``authority``; return what came back, or what it means if nothing did."""
         session = self._session(authority)
-        session.begin(authority, call, deadline)
+        session.begin(call, deadline)
         resource = ProxmoxResource(
             base_url=f"https://{authority}/api2/json{call.path}",
             session=session,
-            serializer=_Decoded,
+            serializer=_Received,
         )
         send = {
             Method.GET: resource.get,
@@ -221,16 +239,12 @@ class _Exchanges:
             Method.DELETE: resource.delete,
         }[call.method]
         try:
-            data: Json = send(**_plain(call.params))
-        except NotPveError as error:
-            return _Outcome(error=error, status=error.status or 0)
-        except PortError as error:
-            return _Outcome(error=error, answered=True, status=error.status or 0)
+            answer: HttpAnswer = send(**_plain(call.params))
         except (RequestException, HTTPError, OSError) as trouble:
             if session.sent:
                 return _Outcome(error=unanswered.lost(call, authority, trouble))
             return _Outcome(error=unanswered.unsent(authority, trouble), sent=False)
-        return _Outcome(data=data, answered=True, status=200)
+        return answer
 
     def close(self) -> None:
         """End every exchange that waits for an answer, and close what is kept open."""
@@ -255,7 +269,7 @@ def _plain(params: Mapping[str, Scalar]) -> dict[str, Scalar]:
 
 
 class _Session(ProxmoxHttpSession):  # type: ignore[misc] # proxmoxer has no types
-    """A session of one thread with one endpoint, which decodes its answers itself."""
+    """A session of one thread with one endpoint."""
 
     def __init__(self, adapter: tls.TrustingAdapter, auth: ProxmoxHTTPApiTokenAuth) -> None:
         super().__init__()
@@ -265,8 +279,6 @@ class _Session(ProxmoxHttpSession):  # type: ignore[misc] # proxmoxer has no typ
         self.mount("https://", adapter)
         # Compression would cost pveproxy more than the network; it is near by.
         self.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
-        self._call = PveCall(method=Method.GET, route="")
-        self._authority = ""
         self._deadline = 0.0
 
     @property
@@ -274,13 +286,13 @@ class _Session(ProxmoxHttpSession):  # type: ignore[misc] # proxmoxer has no typ
         """Return whether anything of the present request may have left."""
         return self.adapter.sent
 
-    def begin(self, authority: str, call: PveCall, deadline: float) -> None:
+    def begin(self, call: PveCall, deadline: float) -> None:
         """Prepare for one exchange. A mutation gets a connection of its own.
 
         A kept connection may be closed by the server in the very moment we use it, and
         then nobody could tell whether the mutation had been taken.
         """
-        self._authority, self._call, self._deadline = authority, call, deadline
+        self._deadline = deadline
         self.adapter.sent = False
         if call.is_mutation:
             self.adapter.forget_connections()
@@ -288,7 +300,7 @@ class _Session(ProxmoxHttpSession):  # type: ignore[misc] # proxmoxer has no typ
     @override
     def request(
         self, method: str, url: str, data: object = None, params: object = None, **_: object
-    ) -> "_Decoded":
+    ) -> "_Received":
         left_s = max(0.1, self._deadline - time.monotonic())
         response: Response = super().request(
             method,
@@ -306,7 +318,7 @@ class _Session(ProxmoxHttpSession):  # type: ignore[misc] # proxmoxer has no typ
                 content_type=response.headers.get("Content-Type", "").lower(),
                 body=b"".join(self._chunks(response)),
             )
-        return _Decoded(data_of(self._call, answer, self._authority))
+        return _Received(answer)
 
     def _chunks(self, response: Response) -> Iterator[bytes]:
         """Yield the body in pieces, as long as there is time and it is not too long."""
@@ -320,8 +332,8 @@ class _Session(ProxmoxHttpSession):  # type: ignore[misc] # proxmoxer has no typ
             yield chunk
 
 
-class _Decoded:
-    """A good answer in the form in which proxmoxer hands it on: decoded already.
+class _Received:
+    """An answer in the form in which proxmoxer hands it on: as a success, not decoded.
 
     ``content`` is what proxmoxer formats for its log, on every call, logged or not.
     """
@@ -329,10 +341,10 @@ class _Decoded:
     status_code = 200
     content = ""
 
-    def __init__(self, data: Json) -> None:
-        self.data = data
+    def __init__(self, answer: HttpAnswer) -> None:
+        self.answer = answer
 
     @staticmethod
-    def loads(response: "_Decoded") -> Json:
-        """Return the data: to proxmoxer this class is the serializer as well."""
-        return response.data
+    def loads(response: "_Received") -> HttpAnswer:
+        """Return the answer: to proxmoxer this class is the serializer as well."""
+        return response.answer

@@ -60,6 +60,7 @@ def parse_snapshots(payload: Json) -> Known[tuple[ObservedSnapshot, ...]] | Unkn
                 taken_at=_instant(whole(row, "snaptime")),
                 ours=owner.parse_mark(text(row, "description")) is not None,
                 with_memory=whole(row, "vmstate") != 0,
+                stage=text(row, "snapstate"),
             )
             for row in rows_of(payload, "snapshots")
             if text(row, "name") != _CURRENT

@@ -18,10 +18,9 @@ from qlop.pve.payload import Misread, Row, flag, rows_of, text, whole
 
 GUEST_FIELDS = (
     "vmid", "type", "node", "status", "lock", "tags", "name", "template", "pool", "hastate",
-    "maxmem", "maxcpu",
+    "maxmem",
 )  # fmt: skip
-"""What a guest's row is reduced to. ``maxcpu`` is not kept: its change says that the
-configuration changed. Left out is what moves by itself (``cpu``, ``mem``, ``uptime``, …)."""
+"""What a guest's row is reduced to. Left out is what moves by itself (``cpu``, ``uptime``)."""
 
 RowKey = tuple[Json, ...]
 """The values of ``GUEST_FIELDS`` in a row, None for those it lacks."""

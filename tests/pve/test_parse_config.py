@@ -297,6 +297,12 @@ def test_a_snapshot_with_our_mark_is_ours() -> None:
     )
 
 
+def test_a_snapshot_that_was_never_finished_says_so() -> None:
+    listed: Json = [{"name": "before", "snapstate": "prepare"}]
+
+    assert [one.stage for one in known(parse_snapshots(listed))] == ["prepare"]
+
+
 def test_snapshots_that_are_not_understood_are_unknown() -> None:
     assert parse_snapshots([{"name": "a", "snaptime": "soon"}]) == Unknown(
         "snapshots not understood: snaptime: 'soon' is no number"

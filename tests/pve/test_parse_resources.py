@@ -171,7 +171,7 @@ def test_equal_keys_mean_an_unchanged_guest_whatever_its_counters_do() -> None:
 
     assert key == parse_resources.guest_key({**row, "cpu": 0.9, "mem": 1, "uptime": 99})
     assert key != parse_resources.guest_key({**row, "lock": "backup"})
-    assert key != parse_resources.guest_key({**row, "maxcpu": 4})
+    assert key != parse_resources.guest_key({**row, "maxmem": 4})
 
 
 @pytest.mark.parametrize(
