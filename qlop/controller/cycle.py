@@ -19,7 +19,7 @@ from qlop.model.reading import Known
 from qlop.model.status import NodeStatus, Status
 from qlop.observer.observer import Interest
 from qlop.planner import planner
-from qlop.planner.audit import audit
+from qlop.planner.audit import audit, dropped
 from qlop.planner.quiet import is_quiet
 from qlop.planner.settle import Adopt, Settled, settle
 from qlop.ports import Clock, Ids
@@ -129,6 +129,9 @@ class Engine:
             subjects = status.subjects(source.desired, source.observed, source.history, plan)
             nodes = self._nodes(source)
         broken = audit(source, plan)
+        if broken:
+            told = dropped(plan, broken)
+            subjects = status.subjects(source.desired, source.observed, source.history, told)
         observed = source.observed
         seen = observed.complete
         stalled = _stalled(force, observed, broken, leading=self.is_leading())

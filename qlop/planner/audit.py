@@ -5,6 +5,7 @@ checks look at the plan and the observation alone; none asks how the plan came a
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from qlop.model.action import (
     CloneGuest,
@@ -24,6 +25,7 @@ from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.plan import Plan, PlanInput, PlannedAction
 from qlop.model.policy import Prune
 from qlop.model.reading import Known
+from qlop.model.verdict import Act, Held, Hold
 
 
 def audit(source: PlanInput, plan: Plan) -> tuple[Finding, ...]:
@@ -38,6 +40,20 @@ def audit(source: PlanInput, plan: Plan) -> tuple[Finding, ...]:
         *_check_budgets(source, plan),
         *_check_order(plan),
     )
+
+
+def dropped(plan: Plan, found: tuple[Finding, ...]) -> Plan:
+    """Return ``plan`` as it is told to people: without actions, and why."""
+    held = Held(
+        reason=Hold.AUDIT,
+        message=f"the plan breaks a safety law and was dropped whole: {found[0].message}",
+        remedy="this is a bug in qlop: report it with the output of `qlop plan --json`",
+    )
+    verdicts = {
+        name: replace(one, verdict=held) if isinstance(one.verdict, Act) else one
+        for name, one in plan.verdicts.items()
+    }
+    return replace(plan, actions=(), verdicts=verdicts)
 
 
 def _check_evidence(source: PlanInput, plan: Plan) -> Iterator[Finding]:

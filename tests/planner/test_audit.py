@@ -17,6 +17,7 @@ from qlop.model.action import (
     Verb,
 )
 from qlop.model.desired import Desired
+from qlop.model.finding import Finding, Severity
 from qlop.model.guest import GuestKind, OptionValue, Power
 from qlop.model.history import JournalRecord
 from qlop.model.ids import ActionId, ClusterName, GuestName, NodeName, Revision, ServiceName, VmId
@@ -25,7 +26,9 @@ from qlop.model.observed import Observed, ObservedGuest
 from qlop.model.plan import Plan, PlannedAction, Premise
 from qlop.model.policy import Policy, Prune
 from qlop.model.reading import Known, Unknown
-from qlop.planner.audit import audit
+from qlop.model.verdict import Hold
+from qlop.planner import planner
+from qlop.planner.audit import audit, dropped
 from tests import builders as b
 from tests.planner import look
 
@@ -315,3 +318,24 @@ def test_order() -> None:
     assert codes(WANT, have, planned(start()), planned(start())) == ["twice"]
     assert codes(WANT, have, planned(start(), after=("2",))) == ["order"]
     assert codes(WANT, have, planned(start()), planned(start(), number=2, after=("1",))) == []
+
+
+def test_a_plan_that_is_dropped_says_so_of_whom_it_was_about() -> None:
+    source = look.source_of(WANT, b.observed(OFF))
+    plan = planner.plan(source)
+    broken = replace(plan, actions=(*plan.actions, plan.actions[0]))
+
+    found = audit(source, broken)
+    told = dropped(broken, found)
+
+    assert [one.code for one in found] == ["audit-twice"]
+    assert told.actions == ()
+    assert look.held(told).reason is Hold.AUDIT
+    assert "is planned twice" in look.held(told).message
+
+
+def test_who_was_left_alone_anyway_is_told_as_before() -> None:
+    source = look.source_of(WANT, b.observed(b.guest(), quorate=Unknown("x")))
+    plan = planner.plan(source)
+
+    assert dropped(plan, (Finding(severity=Severity.ERROR, code="x", message="y"),)) == plan

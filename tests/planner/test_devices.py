@@ -355,3 +355,31 @@ def test_an_open_mark_is_closed_with_the_witness_there_is(nics: list[Nic], witne
     signed = signed_description("notes", b.mark(witness=witness))
     assert write(plan.actions) == ({"description": signed}, ())
     assert plan.actions[0].expects == {"digest": "d1", "seal": witness}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"active": False}, "has no active storage local-lvm", id="not-active"),
+        pytest.param(
+            {"content": frozenset({"iso"})},
+            "does not keep images on storage local-lvm",
+            id="not-for-disks",
+        ),
+    ],
+)
+def test_a_disk_that_can_not_be_made_keeps_nothing_else_from_being_written(
+    changes: dict[str, object], message: str
+) -> None:
+    stores = [
+        replace(one, **changes) if one.storage == LOCAL else one  # type: ignore[arg-type]
+        for one in b.storages()
+    ]
+    want = b.desired_guest(disks=(want_disk("scsi1", 8, LOCAL),), options={"onboot": "1"})
+
+    plan = look.plan_of(b.desired(want), b.observed(b.guest(), stores=stores))
+
+    assert write(plan.actions) == ({"onboot": "1"}, ())
+    assert [change.field for change in plan.actions[0].changes] == ["onboot"]
+    assert look.held(plan).reason is Hold.NO_STORAGE
+    assert look.held(plan).message == f"scsi1 can't be made: its node pve1 {message}"

@@ -1,5 +1,7 @@
 """Snapshots: those named are taken, ours that no longer are go, others' stay."""
 
+from dataclasses import replace
+
 import pytest
 
 from qlop.model.action import CreateSnapshot, DeleteSnapshot
@@ -107,3 +109,16 @@ def test_without_a_list_nothing_is_missed_if_none_is_wanted() -> None:
     plan = look.plan_one(wanting(), b.guest(snapshots=Unknown("not asked")))
 
     assert look.answer(plan) is None
+
+
+@pytest.mark.parametrize("stage", ["prepare", "delete"])
+def test_a_snapshot_that_was_never_finished_is_no_snapshot(stage: str) -> None:
+    broken = replace(_snapshot("a", ours=True), stage=stage)
+
+    held = look.held(look.plan_one(wanting("a"), b.guest(snapshots=Known((broken,)))))
+
+    assert held.reason is Hold.UNSUPPORTED_CHANGE
+    assert held.message == (
+        f"snapshot a was begun and never finished ({stage}): nothing can be rolled back to it"
+    )
+    assert "qm delsnapshot 10000 a --force" in held.remedy

@@ -1,0 +1,59 @@
+"""The pages say what there is: every hold, every law, every key of the journal."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from qlop.model.verdict import Hold
+
+ROOT = Path(__file__).parents[2]
+HOLDS = (ROOT / "docs" / "holds.md").read_text()
+LAWS = (ROOT / "docs" / "laws.md").read_text()
+ROW = re.compile(r"^\| `([a-z-]+)` \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
+ENDS = {"time", "cluster", "manifest", "hand", "a new release"}
+
+
+def test_every_hold_is_explained_once_and_nothing_else() -> None:
+    told = [row[1] for row in ROW.finditer(HOLDS)]
+
+    assert sorted(told) == sorted(hold.value for hold in Hold)
+
+
+def test_every_hold_says_who_ends_it_and_what_can_be_done() -> None:
+    for row in ROW.finditer(HOLDS):
+        assert set(row[2].split(", ")) <= ENDS, row[1]
+        assert row[3].endswith("."), row[1]
+        assert row[4].endswith("."), row[1]
+
+
+@pytest.mark.parametrize("hold", Hold)
+def test_every_hold_comes_from_somewhere(hold: Hold) -> None:
+    sources = [
+        *(ROOT / "qlop" / "planner").glob("*.py"),
+        *(ROOT / "qlop" / "controller").glob("*.py"),
+    ]
+
+    assert any(f"Hold.{hold.name}" in path.read_text() for path in sources)
+
+
+def test_every_law_names_a_test_that_there_is() -> None:
+    named = set(re.findall(r"`(test_[a-z_]+)`", LAWS))
+
+    assert named
+    for name in sorted(named):
+        assert (ROOT / "tests" / "laws" / f"{name}.py").is_file(), name
+
+
+def test_every_law_tested_is_among_the_laws() -> None:
+    named = set(re.findall(r"`(test_[a-z_]+)`", LAWS))
+
+    assert {path.stem for path in (ROOT / "tests" / "laws").glob("test_*.py")} <= named
+
+
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs").glob("**/*.md")), ids=lambda path: path.stem
+)
+def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
