@@ -3,6 +3,7 @@
 from qlop.model.desired import DesiredGuest
 from qlop.model.ids import NodeName, VmId
 from qlop.model.observed import ObservedGuest
+from qlop.model.owner import OwnerMark, mark_text
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
 from qlop.planner import existence, ownership, placement
@@ -69,8 +70,8 @@ def _evidence_hold(draft: Draft, want: DesiredGuest) -> Held | None:
             reason=Hold.NOT_OURS,
             message=f"guest {lost.vmid} is the one that qlop made for {want.name}, but the owner"
             " mark is gone from its notes: a second one would have its addresses",
-            remedy="put the mark back as the last line of its notes, see `qlop history`; or"
-            " destroy it",
+            remedy=f"put this back as the last line of its notes: {_lost_mark(draft, place, lost)};"
+            " or destroy it",
         )
     return ownership.unread_hold(draft.ownership, f"one of them might be {want.name}")
 
@@ -81,10 +82,21 @@ def _unmarked(draft: Draft, place: ownership.Place) -> ObservedGuest | None:
     if reserved is None or not reserved.made:
         return None
     guest = draft.source.observed.guests.get(reserved.vmid)
-    if guest is None or not isinstance(guest.config, Known):
+    if guest is None or guest.template or not isinstance(guest.config, Known):
         return None
     is_same = guest.config.value.mark is None and guest.config.value.witness == reserved.witness
     return guest if is_same else None
+
+
+def _lost_mark(draft: Draft, place: ownership.Place, guest: ObservedGuest) -> str:
+    mark = OwnerMark(
+        cluster=draft.source.desired.cluster.name,
+        service=place[0],
+        index=place[1],
+        vmid=guest.vmid,
+        witness=draft.source.history.reservations[place].witness,
+    )
+    return mark_text(mark)
 
 
 def _vmid(draft: Draft, want: DesiredGuest) -> VmId | Held:

@@ -159,7 +159,7 @@ def _template_hold(guest: ObservedGuest) -> Held | None:
     return Held(
         reason=Hold.IS_TEMPLATE,
         message="somebody made it a template",
-        remedy="give the service another vmid, or clone the template by hand",
+        remedy="remove the owner mark (last line) from its notes, and a new guest is made",
     )
 
 

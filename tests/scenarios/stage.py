@@ -228,6 +228,7 @@ class Stage:
             await self._hands.call(call)
         except PortError as error:
             self._script.line("> hand", f"is refused: {error}")
+            self._invariants.broken.append(f"a hand was refused: {call_text(call)}: {error}")
 
     async def _write(self, texts: dict[str, str]) -> None:
         for path, text in texts.items():
