@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 
 from qlop.ports import Json
-from qlop.sim import ha
+from qlop.sim import ha, ha_rules
 from qlop.sim.call import Call, Handlers
 from qlop.sim.engine import World
 from qlop.sim.ha_state import Service
@@ -113,9 +113,7 @@ def add(call: Call) -> Json:
     world.need_quorum("domain-ha")
     options = {key: value for key, value in call.params.items() if key not in {"sid", "type"}}
     _rename_enabled(options)
-    if options.get("state") == "started":
-        del options["state"]
-    world.ha.services[sid] = Service(sid=sid, node=guest.node, options=options, since=world.now)
+    world.ha.services[sid] = Service(sid=sid, node=guest.node, options=options)
     world.wrote_file("ha/resources.cfg")
     world.changed(guest)
     ha.ensure_ticking(world)
@@ -143,8 +141,6 @@ def update(call: Call) -> Json:
     given = {key: value for key, value in call.params.items() if key not in ours}
     _rename_enabled(given)
     service.options.update(given)
-    if given.get("state") == "disabled" and service.state == "error":
-        service.state, service.restarts = "stopped", 0
     world.wrote_file("ha/resources.cfg")
     ha.ensure_ticking(world)
     return None
@@ -157,25 +153,51 @@ def remove(call: Call) -> Json:
     if sid not in world.ha.services:
         raise ApiError(f"cannot delete service '{sid}', not HA managed!")
     world.need_quorum("domain-ha")
-    del world.ha.services[sid]
+    world.ha.remove(sid)
     world.wrote_file("ha/resources.cfg")
+    if call.text("purge", "1") == "1":
+        _purge_rules(world, sid)
+    ha.ensure_ticking(world)
     guest = world.guests.get(int(sid.partition(":")[2]))
     if guest is not None:
         world.changed(guest)
     return None
 
 
-def move(call: Call) -> Json:
-    """Answer ``POST …/{sid}/migrate`` and ``/relocate``: any target is accepted."""
+def _purge_rules(world: World, sid: str) -> None:
+    for name, rule in list(world.ha.rules.items()):
+        left = [item for item in split_list(rule["resources"]) if item != sid]
+        if len(left) < (2 if rule["type"] == "resource-affinity" else 1):
+            del world.ha.rules[name]
+        else:
+            rule["resources"] = ",".join(left)
+
+
+def migrate(call: Call) -> Json:
+    """Answer ``POST …/{sid}/migrate``: any target is accepted."""
+    return _move(call, "migrate")
+
+
+def relocate(call: Call) -> Json:
+    """Answer ``POST …/{sid}/relocate``: any target is accepted."""
+    return _move(call, "relocate")
+
+
+def _move(call: Call, what: str) -> Json:
     sid = _sid(call)
     service = call.world.ha.services.get(sid)
     if service is None:
         raise ApiError(f"resource '{sid}' is not HA managed")
     call.world.need_quorum("domain-ha")
     node = call.params["node"]
-    service.target = node
+    service.command = (what, node)
     ha.ensure_ticking(call.world)
-    return {"sid": sid, "requested-node": node}
+    row: Row = {"sid": sid, "requested-node": node}
+    if together := ha_rules.companions(call.world, sid, "positive"):
+        row["comigrated-resources"] = list[Json](together)
+        for other in together:
+            call.world.ha.services[other].command = (what, node)
+    return row
 
 
 def rules(call: Call) -> Json:
@@ -292,28 +314,38 @@ def current(call: Call) -> Json:
                 "status": f"{name} ({mode}, {_date(at)})",
             }
         )
-    rows += [_service_row(world, service) for service in world.ha.services.values()]
+    for service in (*world.ha.services.values(), *world.ha.leaving.values()):
+        rows.append(_service_row(world, service))
     return rows
 
 
 def _service_row(world: World, service: Service) -> Row:
-    options = service.options
+    options, told = service.options, ha.told_state(world, service)
     row: Row = {
         "id": f"service:{service.sid}",
         "type": "service",
         "sid": service.sid,
         "node": service.node,
-        "state": service.state,
+        "state": told,
         "request_state": service.request,
         "max_restart": int(options.get("max_restart", "1")),
         "max_relocate": int(options.get("max_relocate", "1")),
         "failback": int(options.get("failback", "1")),
-        "status": f"{service.sid} ({service.node}, {service.state})",
+        "status": f"{service.sid} ({service.node}, {told})",
     }
-    if (state := ha.state_of(world, service)) is not None:
-        row["crm_state"] = state
+    if service.state:
+        row["crm_state"] = service.state
     if "comment" in options:
         row["comment"] = options["comment"]
+    return row
+
+
+def _believed(service: Service) -> Row:
+    row: Row = {"node": service.node, "state": service.state, "uid": f"{service.uid}"}
+    if service.is_running:
+        row["running"] = 1
+    if service.target:
+        row["target"] = service.target
     return row
 
 
@@ -333,8 +365,9 @@ def manager(call: Call) -> Json:
             name: "online" if node.up else "unknown" for name, node in world.nodes.items()
         },
         "service_status": {
-            service.sid: {"node": service.node, "state": service.state, "uid": service.sid}
+            service.sid: _believed(service)
             for service in world.ha.services.values()
+            if service.state
         },
     }
     row["lrm_status"] = {
@@ -363,8 +396,8 @@ HANDLERS: Handlers = {
     f"GET {_RESOURCE}": resource,
     f"PUT {_RESOURCE}": update,
     f"DELETE {_RESOURCE}": remove,
-    f"POST {_RESOURCE}/migrate": move,
-    f"POST {_RESOURCE}/relocate": move,
+    f"POST {_RESOURCE}/migrate": migrate,
+    f"POST {_RESOURCE}/relocate": relocate,
     "GET /cluster/ha/rules": rules,
     "POST /cluster/ha/rules": add_rule,
     "GET /cluster/ha/rules/{rule}": rule,

@@ -5,19 +5,29 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """A guest under HA: what is asked of it and where its state machine stands."""
+    """A guest under HA: what is asked of it and where its state machine stands.
+
+    ``options`` are as configured. ``uid`` counts the manager's orders; a ``result`` (``ok``,
+    ``error``) belongs to the present one. ``command`` waits to be taken up by the manager.
+    """
 
     sid: str
     node: str
     options: dict[str, str] = field(default_factory=dict)
-    state: str = "queued"
-    """``queued started starting request_stop stopping stopped migrate relocate error
-    ignored disabled recovery``, as the manager's status names them."""
+    state: str = ""
+    """``request_start started request_stop stopped migrate relocate fence recovery error``;
+    empty while the manager has not taken notice of the service."""
+    is_running: bool = False
     target: str = ""
+    command: tuple[str, str] | None = None
+    uid: int = 0
+    result: str = ""
     busy: str = ""
     """The UPID of the worker the local manager runs for it."""
-    restarts: int = 0
-    since: float = 0.0
+    failed_starts: int = 0
+    relocations: int = 0
+    left_for_maintenance: str = ""
+    stop_timeout: str = ""
 
     @property
     def request(self) -> str:
@@ -29,20 +39,36 @@ class Service:
         """Return the guest's id."""
         return int(self.sid.partition(":")[2])
 
+    def enter(self, state: str) -> None:
+        """Give the local manager a new order."""
+        self.state = state
+        self.uid += 1
+        self.result = ""
+        self.is_running = False
+
 
 @dataclass(slots=True, kw_only=True)
 class HaState:
     """``resources.cfg``, ``rules.cfg`` and the manager's status."""
 
     services: dict[str, Service] = field(default_factory=dict)
+    leaving: dict[str, Service] = field(default_factory=dict)
+    """Services that are no longer configured, until the manager has noticed."""
     rules: dict[str, dict[str, str]] = field(default_factory=dict)
     master: str = ""
     active_nodes: set[str] = field(default_factory=set)
     maintenance: set[str] = field(default_factory=set)
+    offline_since: dict[str, float] = field(default_factory=dict)
     ticking: bool = False
+    beginnings: int = 0
+    """Counts when the rounds were begun: rounds of an earlier beginning die out."""
     is_manager_up: bool = True
     """Whether the HA services run at all: without them requests only pile up."""
 
     def of(self, vmid: int) -> Service | None:
         """Return the service of a guest."""
         return self.services.get(f"vm:{vmid}") or self.services.get(f"ct:{vmid}")
+
+    def remove(self, sid: str) -> None:
+        """Take a service out of the configuration."""
+        self.leaving[sid] = self.services.pop(sid)

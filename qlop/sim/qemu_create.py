@@ -190,7 +190,7 @@ def purge(call: Call, task: Task, guest: Guest) -> None:
     task.say(f"purging {name} {guest.vmid} from related configurations..")
     service = world.ha.of(guest.vmid)
     if service is not None:
-        del world.ha.services[service.sid]
+        world.ha.remove(service.sid)
         task.say(f"NOTE: removed {name} {guest.vmid} from HA resource configuration.")
     for job in world.jobs.values():
         listed = [item for item in job.get("vmid", "").split(",") if item]

@@ -69,12 +69,9 @@ def _guests(call: Call) -> Iterator[bytes]:
 
 
 def _ha(world: World, guest: Guest) -> str | None:
-    if not world.ha.services:
+    if not world.ha.services and not world.ha.leaving:
         return None
-    service = world.ha.of(guest.vmid)
-    if service is None:
-        return None
-    return ha.state_of(world, service) or "started"
+    return ha.listed_state(world, guest.vmid)
 
 
 def guest_row(world: World, guest: Guest, *, hidden: bool = False) -> Row:

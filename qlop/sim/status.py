@@ -116,7 +116,7 @@ def current(call: Call) -> Json:
     if service is None:
         row["ha"] = {"managed": 0}
     else:
-        row["ha"] = {"managed": 1, "state": ha.state_of(call.world, service)}
+        row["ha"] = {"managed": 1, "state": ha.state_of(service)}
     if guest.kind is Kind.QEMU and qemu_options.agent_is_on(guest.config):
         row["agent"] = 1
     return row
