@@ -7,7 +7,6 @@ lists of the cluster in ``parse_resources``.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from qlop.model.ids import NodeName, Upid, VmId
 from qlop.model.observed import ObservedTask
@@ -187,8 +186,3 @@ def parse_volumes(payload: Json) -> Known[frozenset[str]] | Unknown:
         return Known(frozenset(text(row, "volid") for row in rows_of(payload, "content")))
     except Misread as error:
         return Unknown(f"storage content not understood: {error}")
-
-
-def instant(seconds: int) -> datetime:
-    """Return PVE's seconds since 1970 as an aware instant."""
-    return datetime.fromtimestamp(seconds, tz=UTC)

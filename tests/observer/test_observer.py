@@ -1,6 +1,7 @@
 """The cluster is seen whole, or it is said what is missing."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from qlop.model.ids import NodeName, StorageId, VmId
 from qlop.model.observed import GuestConfig, Observed, ObservedGuest
 from qlop.model.reading import Known, Reading, Unknown
 from qlop.observer.observer import ObserverOptions
-from qlop.ports import ErrorKind, Json, PortError, PveCall
+from qlop.ports import ErrorKind, Json, PortError, PveCall, RemoteShell
 from tests.observer.cluster import EPOCH, IDLE, NOTHING, Cluster, observer, path, settled
 
 DOWN = PortError(ErrorKind.TRANSIENT, "no answer")
@@ -536,3 +537,61 @@ async def test_an_answer_that_does_not_come_ends_by_its_deadline() -> None:
         "whether the cluster is quorate is not known: /cluster/status: no answer in 60 s",
     )
     assert eyes is not None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complete", "gap"),
+    [
+        pytest.param(
+            lambda cluster: setattr(cluster, "tasks", [7]),
+            True,
+            "tasks not understood: tasks: expected objects, got 7",
+            id="tasks",
+        ),
+        pytest.param(
+            lambda cluster: setattr(cluster, "log", [{"uid": "9", "msg": {}}]),
+            True,
+            "cluster log not understood: msg: expected a scalar, got an object",
+            id="log",
+        ),
+        pytest.param(
+            lambda cluster: setattr(cluster, "_resources", dict),
+            False,
+            "the cluster's resources are not understood: resources: expected a list, got an"
+            " object",
+            id="resources",
+        ),
+        pytest.param(
+            lambda cluster: setattr(cluster, "_status", lambda: None),
+            False,
+            "whether the cluster is quorate is not known: cluster status not understood:"
+            " cluster status: expected a list, got null",
+            id="status",
+        ),
+    ],
+)
+async def test_an_answer_that_is_not_understood_is_a_gap(
+    spoil: Callable[[Cluster], None], gap: str, *, complete: bool
+) -> None:
+    cluster = Cluster()
+    eyes, _ = await settled(cluster)
+    spoil(cluster)
+
+    seen = await eyes.observe(NOTHING)
+
+    assert (seen.complete, seen.gaps) == (complete, (gap,))
+
+
+@pytest.mark.parametrize("printed", ["", "permission denied", '{"starttime": 1}\n{"version": 1x'])
+async def test_file_versions_that_are_not_understood_are_a_gap(printed: str) -> None:
+    cluster = Cluster()
+
+    class Odd(RemoteShell):
+        @override
+        async def run(self, command: str, *, timeout_s: float) -> str:
+            return printed
+
+    _, seen = await settled(cluster, shell=Odd())
+
+    assert seen.complete
+    assert len(seen.gaps) == 1

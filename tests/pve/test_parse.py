@@ -11,6 +11,7 @@ from qlop.ports import Json
 from qlop.pve import parse
 from qlop.pve.parse import TaskStatus
 from qlop.pve.upid import find_upid, format_upid, parse_upid, vmid_of
+from qlop.pve.versions import remark_on
 from tests.pve.fixture import known, payload
 
 DESTROY = "UPID:pve1:00004A9A:000454E4:6B04FDD9:vzdestroy:202:root@pam!test:"
@@ -173,6 +174,22 @@ def test_task_log() -> None:
 )
 def test_version(answer: Json, reading: object) -> None:
     assert parse.parse_version(answer) == reading
+
+
+@pytest.mark.parametrize(
+    ("version", "remark"),
+    [
+        ((8, 1, 3), "PVE 8.1 is older than 8.2, the oldest that qlop knows"),
+        ((8, 2, 0), ""),
+        ((9, 2, 11), ""),
+        ((9, 3, 0), "PVE 9.3 is newer than 9.2, the newest that qlop was checked with"),
+        ((10, 0, 1), "PVE 10.0 is newer than 9.2, the newest that qlop knows"),
+    ],
+)
+def test_a_version_that_is_not_known_is_remarked_on(
+    version: tuple[int, int, int], remark: str
+) -> None:
+    assert remark_on(version).partition(":")[0] == remark
 
 
 def test_permissions() -> None:
