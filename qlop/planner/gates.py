@@ -111,6 +111,13 @@ def _down(draft: Draft) -> dict[ServiceName, set[GuestName]]:
 
 
 def _budget_hold(service: ServiceName, down: set[GuestName], limit: int) -> Held:
+    if limit == 0:
+        return Held(
+            reason=Hold.BUDGET,
+            message=f"it would be down for a while, and {service} has maxUnavailable 0:"
+            " none of its guests may ever be down for a change",
+            remedy="do it by hand when that suits, or raise maxUnavailable",
+        )
     return Held(
         reason=Hold.BUDGET,
         message=f"{', '.join(sorted(down))} of {service} is down or about to be, and"

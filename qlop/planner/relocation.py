@@ -86,7 +86,9 @@ def _reason(want: DesiredGuest, guest: ObservedGuest, capacity: Capacity) -> str
         return f"it is on {guest.node}, which is not among the allowed nodes ({allowed})"
     clashing = placement.conflicts(want, guest.node, capacity)
     if clashing and min(clashing) < want.service:  # of two that clash, one moves
-        return f"it is on {guest.node} with {', '.join(clashing)}, to be kept apart from"
+        return (
+            f"it is on {guest.node} with {', '.join(clashing)}, which it must be kept apart from"
+        )
     return ""
 
 
