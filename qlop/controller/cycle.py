@@ -9,7 +9,7 @@ from qlop.controller import happenings, status
 from qlop.controller.manifests import InForce, Manifests
 from qlop.model.desired import Desired
 from qlop.model.event import Event
-from qlop.model.finding import Finding
+from qlop.model.finding import Finding, Severity
 from qlop.model.history import Ending, History, Inflight
 from qlop.model.ids import ActionId, CycleId, Upid, VmId
 from qlop.model.observed import Observed
@@ -27,6 +27,11 @@ from qlop.ports import Clock, Ids
 
 class Observing(Protocol):
     """What a cycle needs of the observer."""
+
+    @property
+    def remark(self) -> str:
+        """Return what a person should know about the version of PVE, empty if nothing."""
+        ...
 
     async def observe(self, interest: Interest) -> Observed:
         """Return what the cluster shows now; gaps are values in it."""
@@ -148,7 +153,7 @@ class Engine:
             nodes=nodes,
             subjects=subjects,
             unmanaged=plan.unmanaged,
-            findings=(*force.findings, *broken),
+            findings=(*force.findings, *_remarks(self.observer), *broken),
             gaps=observed.gaps,
         )
         return CycleResult(status=now_status, plan=plan, source=source)
@@ -206,6 +211,12 @@ class Engine:
             self.on_event(event)
         self.last = result
         return result
+
+
+def _remarks(observer: Observing) -> tuple[Finding, ...]:
+    if not observer.remark:
+        return ()
+    return (Finding(severity=Severity.WARNING, code="pve-version", message=observer.remark),)
 
 
 def _interest(desired: Desired) -> Interest:

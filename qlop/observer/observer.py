@@ -20,7 +20,7 @@ from qlop.observer.events import Events
 from qlop.observer.options import Interest, ObserverOptions
 from qlop.observer.reader import GuestReader
 from qlop.ports import Clock, Json, PveApi, RemoteShell
-from qlop.pve import calls, parse, parse_resources
+from qlop.pve import calls, parse, parse_resources, versions
 from qlop.pve.parse_resources import ClusterStatus
 from qlop.pve.payload import Misread, rows_of
 
@@ -50,6 +50,12 @@ class Observer:
         self._events = Events()
         self._blind_spot = ""
         self._privileges_due: datetime | None = None
+        self._remark = ""
+
+    @property
+    def remark(self) -> str:
+        """Return what a person should know about the version of PVE, empty if nothing."""
+        return self._remark
 
     def touch(self, vmid: VmId) -> None:
         """Read this guest afresh, power included, in the next observation."""
@@ -133,6 +139,13 @@ class Observer:
         given = parse.parse_permissions(answer.value) if isinstance(answer, Known) else answer
         if isinstance(given, Known):
             self._blind_spot = assemble.lacks_privilege(given.value)
+        await self._read_version()
+
+    async def _read_version(self) -> None:
+        answer = await collect.read(self._api, calls.version(), collect.LISTING_TIMEOUT_S)
+        version = parse.parse_version(answer.value) if isinstance(answer, Known) else answer
+        if isinstance(version, Known):
+            self._remark = versions.remark_on(version.value)
 
 
 def _rows(listings: Listings, gaps: list[str]) -> list[dict[str, Json]] | None:

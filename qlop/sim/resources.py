@@ -6,6 +6,7 @@ status and usage are what the node last pushed, and ``unknown`` when that is too
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 import orjson
 
@@ -30,7 +31,6 @@ def resources(call: Call) -> SimResponse:
     parts: list[bytes] = []
     if wanted in {None, "vm"}:
         parts.extend(_guests(call))
-        world.random.shuffle(parts)
     if wanted is None:
         parts.extend(orjson.dumps(row) for row in _pools(call))
     if wanted in {None, "node"}:
@@ -49,7 +49,8 @@ def _guests(call: Call) -> Iterator[bytes]:
     world = call.world
     sees_all = not world.access.acl and call.may("/", "VM.Audit")
     hides = any(fault.effect.value == "unknown-status" for fault in world.faults)
-    for guest in world.guests.values():
+    # `sort keys %$idlist` in PVE/API2/Cluster.pm.
+    for guest in sorted(world.guests.values(), key=attrgetter("vmid")):
         if not sees_all and not call.may(f"/vms/{guest.vmid}", "VM.Audit"):
             continue
         if hides and injection.hides_status(world, guest.vmid):

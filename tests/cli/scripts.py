@@ -93,6 +93,10 @@ class ScriptedObserver:
 
     touched: list[VmId] = field(default_factory=list)
 
+    @property
+    def remark(self) -> str:
+        return ""
+
     def touch(self, vmid: VmId) -> None:
         self.touched.append(vmid)
 

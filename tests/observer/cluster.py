@@ -61,6 +61,7 @@ class Cluster(PveApi):
         self.tasks: list[Json] = []
         self.log: list[Json] = []
         self.permissions: dict[str, Json] = {"/vms": {"VM.Audit": 1}}
+        self.version = "9.1.5"
         self.broken: dict[str, PortError] = {}
         self.before: Callable[[PveCall], None] = lambda _: None
         self.read_s = 0.0
@@ -141,6 +142,8 @@ class Cluster(PveApi):
                 return list(self.log)
             case "/access/permissions":
                 return self.permissions
+            case "/version":
+                return {"version": self.version, "release": "9.1", "repoid": "x"}
             case _:
                 pass
         answer = self._of_guest(call)

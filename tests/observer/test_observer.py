@@ -38,6 +38,7 @@ async def test_everything_is_read_once_at_first() -> None:
     assert cluster.counted() == dict.fromkeys(
         [
             "/access/permissions",
+            "/version",
             *IDLE,
             path(100, "config"),
             path(100, "pending"),
@@ -595,3 +596,22 @@ async def test_file_versions_that_are_not_understood_are_a_gap(printed: str) -> 
 
     assert seen.complete
     assert len(seen.gaps) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "remark"),
+    [
+        pytest.param("9.1.5", "", id="a-version-it-knows"),
+        pytest.param("8.1.4", "older", id="one-that-is-too-old"),
+        pytest.param("10.0.1", "newer", id="one-that-is-too-new"),
+    ],
+)
+async def test_a_version_that_qlop_does_not_know_is_remarked_on(version: str, remark: str) -> None:
+    cluster = Cluster()
+    cluster.version = version
+    eyes = observer(cluster)
+
+    await eyes.observe(NOTHING)
+
+    assert remark in eyes.remark
+    assert bool(eyes.remark) is bool(remark)
