@@ -105,6 +105,8 @@ def _roles(unit: _Unit) -> Iterator[tuple[object, ...]]:
         yield ("made", place)
     if unit.ending is not Ending.SUCCEEDED:
         return
+    if intended.verb in {Verb.CREATE, Verb.CLONE}:
+        yield ("made well", place)
     if EXPECTS_SEAL in intended.expects:
         yield ("sealed", place)
     if EXPECTS_CLOUD_INIT in intended.expects:

@@ -174,6 +174,7 @@ class Folding:
         self._failures: dict[ActionId, Failure] = {}
         self._failing: dict[tuple[GuestName, Verb], ActionId] = {}
         self._reservations: dict[tuple[ServiceName, int], Reservation] = {}
+        self._former: dict[tuple[ServiceName, int], Reservation] = {}
         self._repetitions: dict[ActionId, Repetition] = {}
         self._attempts: dict[ActionId, int] = {}
         self._subjects: dict[ActionId, GuestName] = {}
@@ -209,7 +210,11 @@ class Folding:
         self._attempts[record.action] = record.attempt
         self._subjects[record.action] = record.subject
         if record.verb in {Verb.CREATE, Verb.CLONE}:
-            self._reservations[record.service, record.index] = Reservation(
+            place = (record.service, record.index)
+            reserved = self._reservations.get(place)
+            if reserved is not None and reserved.made:
+                self._former[place] = reserved
+            self._reservations[place] = Reservation(
                 vmid=record.vmid, witness=record.witness, node=record.target, by=record.verb
             )
 
@@ -235,6 +240,8 @@ class Folding:
             )
             return
         del self._inflight[intended.subject]
+        if intended.verb in {Verb.CREATE, Verb.CLONE}:
+            self._conclude_birth(intended, record.ending)
         if record.ending is Ending.SUPERSEDED:
             return  # Nothing was sent: what failed before may fail again.
         place = (intended.subject, intended.verb)
@@ -255,6 +262,17 @@ class Folding:
             count = last.count + 1 if again and last is not None else 1
             self._repetitions[record.action] = Repetition(count=count, at=record.at)
             self._succeed(intended)
+
+    def _conclude_birth(self, intended: Intended, ending: Ending) -> None:
+        """Let what was made before stand if this attempt made nothing.
+
+        A listing that lags behind may hide a guest that is there: PVE then refuses its
+        VMID, and the guest is still the one that we made.
+        """
+        place = (intended.service, intended.index)
+        former = self._former.pop(place, None)
+        if former is not None and ending is not Ending.SUCCEEDED:
+            self._reservations[place] = former
 
     def _succeed(self, intended: Intended) -> None:
         place = (intended.service, intended.index)

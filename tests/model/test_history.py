@@ -195,6 +195,21 @@ OPEN = b.intended(Verb.CREATE, witness=OPEN_WITNESS)
             None,
             id="destroyed",
         ),
+        pytest.param(
+            [CLONE, ended(Verb.CLONE), CLONE, ended(Verb.CLONE, Ending.FAILED)],
+            MADE,
+            id="what-was-made-stands-if-it-could-not-be-made-again",
+        ),
+        pytest.param(
+            [CLONE, ended(Verb.CLONE), CLONE, ended(Verb.CLONE, Ending.SUPERSEDED)],
+            MADE,
+            id="or-was-not-sent-again",
+        ),
+        pytest.param(
+            [CLONE, ended(Verb.CLONE), SEAL, ended(Verb.CONFIGURE), CLONE, ended(Verb.CLONE)],
+            MADE,
+            id="what-is-made-anew-is-to-be-sealed-anew",
+        ),
         pytest.param([START, ended()], None, id="of-no-concern"),
     ],
 )
