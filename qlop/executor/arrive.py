@@ -154,10 +154,12 @@ async def _missing_snapshot(api: PveApi, intended: Intended) -> str:
     reading = parse_snapshots(answer)
     if isinstance(reading, Unknown):
         return reading.reason
-    listed = any(snapshot.name == name for snapshot in reading.value)
-    if intended.verb is Verb.SNAPSHOT:
-        return "" if listed else f"snapshot {name} is not listed"
-    return f"snapshot {name} is still listed" if listed else ""
+    found = next((snapshot for snapshot in reading.value if snapshot.name == name), None)
+    if intended.verb is Verb.DELETE_SNAPSHOT:
+        return f"snapshot {name} is still listed" if found is not None else ""
+    if found is None:
+        return f"snapshot {name} is not listed"
+    return f"snapshot {name} is not finished ({found.stage})" if found.stage else ""
 
 
 async def _missing_end(api: PveApi, intended: Intended) -> str:

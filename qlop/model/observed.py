@@ -33,12 +33,17 @@ class GuestConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedSnapshot:
-    """A snapshot of a guest; ``ours`` if its description carries our mark."""
+    """A snapshot of a guest; ``ours`` if its description carries our mark.
+
+    ``stage`` is PVE's ``snapstate``, empty of a good one: ``prepare`` or ``delete`` if
+    whatever made or deleted it never came to its end.
+    """
 
     name: str
     taken_at: datetime | None
     ours: bool
     with_memory: bool
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from qlop.model.action import CreateSnapshot, DeleteSnapshot
 from qlop.model.desired import DesiredGuest
 from qlop.model.guest import GuestKind, Power
 from qlop.model.impact import Impact
-from qlop.model.observed import GuestConfig, ObservedGuest
+from qlop.model.observed import GuestConfig, ObservedGuest, ObservedSnapshot
 from qlop.model.owner import mark_text
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
@@ -25,6 +25,9 @@ def plan_snapshots(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) 
             )
         )
     existing = {snapshot.name: snapshot for snapshot in guest.snapshots.value}
+    broken = next((existing[name] for name in wished.keep if _is_broken(existing.get(name))), None)
+    if broken is not None:
+        return Steps(held=_broken_hold(guest, broken))
     premise = premise_of(have)
     mark = have.mark
     assert mark is not None
@@ -72,3 +75,18 @@ def plan_snapshots(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) 
                 )
             )
     return Steps(steps=tuple(steps))
+
+
+def _is_broken(snapshot: ObservedSnapshot | None) -> bool:
+    return snapshot is not None and bool(snapshot.stage)
+
+
+def _broken_hold(guest: ObservedGuest, snapshot: ObservedSnapshot) -> Held:
+    tool = "qm" if guest.kind is GuestKind.VM else "pct"
+    return Held(
+        reason=Hold.UNSUPPORTED_CHANGE,
+        message=f"snapshot {snapshot.name} was begun and never finished ({snapshot.stage}):"
+        " nothing can be rolled back to it",
+        remedy=f"delete it on {guest.node}: {tool} delsnapshot {guest.vmid} {snapshot.name}"
+        " --force; it is then taken anew",
+    )
