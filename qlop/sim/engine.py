@@ -246,6 +246,9 @@ class World:
             else:
                 path = f"/var/lock/qemu-server/lock-{name}.conf"
             return f"can't lock file '{path}' - got timeout"
+        if kind == "migrate":
+            vmid = name.rpartition("/")[2]
+            return f"can't lock file '/var/lock/pve-manager/pve-migrate-{vmid}' - got timeout"
         node, _, storage = name.rpartition("/")
         if node:
             return f"can't lock file '/var/lock/pve-manager/pve-storage-{storage}' - got timeout"
@@ -273,6 +276,11 @@ class Pool:
 def guest_lock(vmid: int) -> str:
     """Return the key of a guest's lock file."""
     return f"guest/{vmid}"
+
+
+def migration_lock(vmid: int, node: str) -> str:
+    """Return the key of the lock that migrations and rollbacks of a guest hold on a node."""
+    return f"migrate/{node}/{vmid}"
 
 
 def storage_lock(storage: Storage, node: str) -> str:

@@ -39,7 +39,7 @@ class Effect(Enum):
     UNKNOWN = "unknown-status"
     """The resource list says ``unknown`` of the guest ``vmid`` (of all without one)."""
     TASK = "task-fails"
-    """A task of the type ``task`` dies after ``seconds``, half-way."""
+    """A task of the type ``task`` dies after ``seconds``, half-way, with ``text``."""
     FULL = "storage-full"
     """The storage ``storage`` has no space left for ``seconds``."""
     CLOCK = "clock-jump"
@@ -93,7 +93,7 @@ class Fault:
     share: float = 1.0
     seconds: float = 30.0
     status: int = 500
-    text: str = "internal error"
+    text: str = ""
     hits: int = 0
     seen: int = 0
 

@@ -13,7 +13,7 @@ from qlop.sim.wire import TaskError
 _FILING_S = 1.5
 """How long a task takes that only files a request."""
 
-_FAILBACK_S = 80.0
+_FAILBACK_S = 87.0
 """From the end of a node's maintenance until the manager uses it again."""
 
 

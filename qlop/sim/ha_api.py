@@ -15,11 +15,8 @@ from qlop.sim.wire import ApiError, Row
 _INTEGERS = {"max_restart", "max_relocate", "failback"}
 
 
-def _digest(world: World, which: str) -> str:
-    if which == "resources":
-        text = str([(sid, sorted(s.options.items())) for sid, s in world.ha.services.items()])
-    else:
-        text = str(sorted((name, sorted(rule.items())) for name, rule in world.ha.rules.items()))
+def _digest(world: World) -> str:
+    text = str([(sid, sorted(s.options.items())) for sid, s in world.ha.services.items()])
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -50,7 +47,7 @@ def _row(call: Call, service: Service) -> Row:
     row: Row = {"sid": service.sid, "type": service.sid.partition(":")[0]}
     for key, value in service.options.items():
         row[key] = int(value) if key in _INTEGERS else value
-    row["digest"] = _digest(call.world, "resources")
+    row["digest"] = _digest(call.world)
     return row
 
 
@@ -129,7 +126,7 @@ def update(call: Call) -> Json:
     """Answer ``PUT /cluster/ha/resources/{sid}``."""
     world = call.world
     service = _service(call, "update resources config failed: ")
-    if (digest := call.get("digest")) and digest != _digest(world, "resources"):
+    if (digest := call.get("digest")) and digest != _digest(world):
         raise ApiError(
             "update resources config failed: detected modified configuration - file changed by "
             "other user? Try again."
@@ -198,74 +195,6 @@ def _move(call: Call, what: str) -> Json:
         for other in together:
             call.world.ha.services[other].command = (what, node)
     return row
-
-
-def rules(call: Call) -> Json:
-    """Answer ``GET /cluster/ha/rules``."""
-    wanted = call.get("type")
-    digest = _digest(call.world, "rules")
-    return [
-        {**rule, "rule": name, "digest": digest, "order": order}
-        for order, (name, rule) in enumerate(call.world.ha.rules.items(), 1)
-        if wanted is None or rule.get("type") == wanted
-    ]
-
-
-def rule(call: Call) -> Json:
-    """Answer ``GET /cluster/ha/rules/{rule}``."""
-    name = call.params["rule"]
-    if name not in call.world.ha.rules:
-        raise ApiError(f"no such ha rule '{name}'")
-    return {
-        **call.world.ha.rules[name],
-        "rule": name,
-        "digest": _digest(call.world, "rules"),
-        "order": list(call.world.ha.rules).index(name) + 1,
-    }
-
-
-def add_rule(call: Call) -> Json:
-    """Answer ``POST /cluster/ha/rules``."""
-    world = call.world
-    name = call.params["rule"]
-    world.need_quorum("domain-ha")
-    if name in world.ha.rules:
-        raise ApiError(f"create ha rule failed: rule '{name}' already defined")
-    for sid in split_list(call.text("resources")):
-        if sid not in world.ha.services:
-            raise ApiError(
-                f"create ha rule failed: 400 Rule '{name}' is invalid.\nresources: resource "
-                f"'{sid}' is not managed by HA"
-            )
-    world.ha.rules[name] = {key: value for key, value in call.params.items() if key != "rule"}
-    world.wrote_file("ha/rules.cfg")
-    return None
-
-
-def update_rule(call: Call) -> Json:
-    """Answer ``PUT /cluster/ha/rules/{rule}``."""
-    world = call.world
-    name = call.params["rule"]
-    if name not in world.ha.rules:
-        raise ApiError(f"update ha rule failed: no such ha rule '{name}'")
-    world.need_quorum("domain-ha")
-    stored = world.ha.rules[name]
-    for key in split_list(call.text("delete")):
-        stored.pop(key, None)
-    ours = {"rule", "delete", "digest"}
-    stored.update({key: value for key, value in call.params.items() if key not in ours})
-    world.wrote_file("ha/rules.cfg")
-    return None
-
-
-def remove_rule(call: Call) -> Json:
-    """Answer ``DELETE /cluster/ha/rules/{rule}``."""
-    name = call.params["rule"]
-    call.world.need_quorum("domain-ha")
-    if call.world.ha.rules.pop(name, None) is None:
-        raise ApiError(f"delete ha rule failed: no such ha rule '{name}'")
-    call.world.wrote_file("ha/rules.cfg")
-    return None
 
 
 def _date(at: float) -> str:
@@ -398,9 +327,4 @@ HANDLERS: Handlers = {
     f"DELETE {_RESOURCE}": remove,
     f"POST {_RESOURCE}/migrate": migrate,
     f"POST {_RESOURCE}/relocate": relocate,
-    "GET /cluster/ha/rules": rules,
-    "POST /cluster/ha/rules": add_rule,
-    "GET /cluster/ha/rules/{rule}": rule,
-    "PUT /cluster/ha/rules/{rule}": update_rule,
-    "DELETE /cluster/ha/rules/{rule}": remove_rule,
 }

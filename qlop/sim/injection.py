@@ -71,7 +71,7 @@ def _before(world: World, fault: Fault, call: Struck) -> None:
         case Effect.CONNECT:
             raise ApiError("Connection refused", status=595, empty=True)
         case Effect.SERVER:
-            raise ApiError(fault.text, status=fault.status)
+            raise ApiError(fault.text or "internal error", status=fault.status)
         case Effect.LOCKED:
             text = f"can't lock file '{call.lock_file}' - got timeout"
             raise ApiError(text, delay_s=LOCK_WAIT_S)

@@ -5,7 +5,7 @@ import datetime as dt
 from qlop.ports import Json
 from qlop.sim import drives, ha, power, qemu_migrate, volumes
 from qlop.sim.call import Call, Handlers, check_lock, write
-from qlop.sim.engine import World, guest_lock
+from qlop.sim.engine import World, guest_lock, migration_lock
 from qlop.sim.state import Guest, Kind, Task, Volume, Worker
 from qlop.sim.wire import ApiError, TaskError, bad_parameters
 
@@ -165,6 +165,7 @@ def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
         TaskError: ``migration aborted``.
     """
     target = call.params["target"]
+    yield from world.hold(task, migration_lock(vmid, world.guests[vmid].node))
     yield from world.hold(task, guest_lock(vmid))
     guest = world.guests[vmid]
     check_lock(guest)

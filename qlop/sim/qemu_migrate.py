@@ -3,9 +3,9 @@
 import datetime as dt
 
 from qlop.ports import Json
-from qlop.sim import drives, ha, power, qemu_options, volumes
+from qlop.sim import drives, ha, ha_rules, power, qemu_options, volumes
 from qlop.sim.call import Call, Handlers, check_lock, write
-from qlop.sim.engine import World, guest_lock
+from qlop.sim.engine import World, guest_lock, migration_lock
 from qlop.sim.state import Guest, Run, Task, Volume, Worker
 from qlop.sim.wire import ApiError, Row, TaskError, bad_parameters
 
@@ -43,15 +43,16 @@ def preconditions(call: Call) -> Json:
         "mapped-resources": [],
         "mapped-resource-info": {},
         "has-dbus-vmstate": 1,
-        "allowed_nodes": list[Json](allowed if target is None else [target]),
+        "allowed_nodes": list[Json](allowed),
         "not_allowed_nodes": {
             name: dict[str, Json](reason)
             for name, reason in refused.items()
             if target is not None or reason
         },
     }
-    if target is not None:
-        row["not_allowed_nodes"] = {target: dict[str, Json](refused.get(target, {}))}
+    if ha.is_managed(world, call.vmid):
+        together = ha_rules.companions(world, f"vm:{call.vmid}", "positive")
+        row["dependent-ha-resources"] = list[Json](together)
     return row
 
 
@@ -143,6 +144,7 @@ def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
     """
     target = call.params["target"]
     source = world.guests[vmid].node
+    yield from world.hold(task, migration_lock(vmid, source))
     yield from world.hold(task, guest_lock(vmid))
     guest = world.guests.get(vmid)
     if guest is None or guest.node != source:

@@ -126,9 +126,15 @@ def node_rows(call: Call) -> Iterator[Row]:
         row = node_row(world, name, full=call.may(f"/nodes/{name}", "Sys.Audit"))
         row["cgroup-mode"] = 2
         if world.ha.services:
-            row["hastate"] = "maintenance" if name in world.ha.maintenance else "online"
+            row["hastate"] = _ha_mode(world, name)
         row.pop("ssl_fingerprint", None)
         yield row
+
+
+def _ha_mode(world: World, name: str) -> str:
+    if name in world.ha.maintenance:
+        return "maintenance"
+    return "unknown" if name in world.ha.offline_since else "online"
 
 
 def node_row(world: World, name: str, *, full: bool) -> Row:
@@ -143,6 +149,9 @@ def node_row(world: World, name: str, *, full: bool) -> Row:
         "level": "",
         "ssl_fingerprint": fingerprint(name),
     }
+    if not online and world.now - node.pushed_at > STALE_S:
+        del row["level"]
+        return row
     if not full:
         return row
     row["maxcpu"] = node.cores
@@ -219,7 +228,7 @@ def _zones(call: Call) -> Iterator[Row]:
                 "network": "localnetwork",
                 "network-type": "zone",
                 "node": node,
-                "status": "ok" if world.is_online(node) else "unknown",
+                "status": "ok",
             }
 
 

@@ -9,7 +9,7 @@
 import shlex
 from collections.abc import Callable, Mapping
 
-from qlop.sim import drives, hardware, power, qemu_options, volumes
+from qlop.sim import drives, ha, hardware, power, qemu_options, volumes
 from qlop.sim.access import Token
 from qlop.sim.cluster import Cluster
 from qlop.sim.engine import World
@@ -37,7 +37,8 @@ volume VOLID[@NODE] remove                       a volume disappears from its st
 node NODE down | up                              cut a node's power; bring it back
 node NODE daemon down | up                       stop or start its pvedaemon (595)
 node NODE proxy down | up                        stop or start its pveproxy (refused)
-quorum lose | restore                            the cluster's vote
+node NODE maintenance on | off                   the HA manager's guests leave it, or return
+quorum lose | force | restore                    the cluster's vote
 storage NAME[@NODE] fill PERCENT                 strangers' data takes the space
 lock VMID NAME | unlock VMID                     a lock mark, as a crashed task leaves it
 token USER!ID revoke                             an API token disappears
@@ -235,6 +236,9 @@ def _node(cluster: Cluster, words: list[str]) -> str:
     world = cluster.world
     name = _node_of(world, words[0])
     what, state = (words[1], words[2]) if len(words) > 2 else ("power", words[1])
+    if what == "maintenance" and state in {"on", "off"}:
+        ha.set_maintenance(world, name, is_on=state == "on")
+        return f"node {name}: maintenance {state}"
     if state not in {"up", "down"} or what not in {"power", "daemon", "proxy"}:
         raise ScriptError(f"'node {' '.join(words)}' is unknown; see 'help'")
     is_up = state == "up"
@@ -253,10 +257,13 @@ def _quorum(cluster: Cluster, words: list[str]) -> str:
     if words[0] == "lose":
         cluster.world.forced_quorum = False
         return "the cluster has lost its quorum"
+    if words[0] == "force":
+        cluster.world.forced_quorum = True
+        return "the cluster is quorate, whoever is left"
     if words[0] == "restore":
         cluster.world.forced_quorum = None
         return "the votes are counted again"
-    raise ScriptError("quorum lose | restore")
+    raise ScriptError("quorum lose | force | restore")
 
 
 def _storage(cluster: Cluster, words: list[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qlop.ports import Json
 from qlop.sim import drives, lxc_options, power, qemu_options, qemu_snapshot, volumes
 from qlop.sim.call import Call, Handlers, check_lock, write
-from qlop.sim.engine import World, guest_lock
+from qlop.sim.engine import World, guest_lock, migration_lock
 from qlop.sim.state import Guest, Kind, Task, Volume, Worker
 from qlop.sim.wire import ApiError, Row, TaskError
 
@@ -250,6 +250,7 @@ def _rollback(call: Call, task: Task) -> Worker:
     world.note(
         call.node, call.who.full, _log_line(call, f"rollback snapshot VM {call.vmid} {name}")
     )
+    yield from world.hold(task, migration_lock(call.vmid, call.node))
     yield from world.hold(task, guest_lock(call.vmid))
     guest = call.guest()
     if guest.is_template:

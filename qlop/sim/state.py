@@ -269,6 +269,7 @@ class Task:
     worker: Worker | None = None
     on_end: list[str] = field(default_factory=list)
     fails_at: float | None = None
+    fails_with: str = ""
     stopped: bool = False
 
     def say(self, text: str) -> None:

@@ -113,7 +113,7 @@ def current(call: Call) -> Json:
     guest = call.guest()
     row = basic_row(call.world, guest, full=True)
     service = call.world.ha.of(guest.vmid)
-    if service is None:
+    if service is None or service.request == "ignored":
         row["ha"] = {"managed": 0}
     else:
         row["ha"] = {"managed": 1, "state": ha.state_of(service)}

@@ -88,6 +88,11 @@ def _dump_all(call: Call, task: Task, vmids: list[int]) -> Worker:
     task.say("INFO: Backup job finished successfully")
 
 
+def _runs_under_ha(world: World, guest: Guest) -> bool:
+    service = world.ha.of(guest.vmid)
+    return service is not None and service.request == "started"
+
+
 def _dump(call: Call, task: Task, guest: Guest, storage_name: str) -> Worker:
     world = call.world
     kind = "VM" if guest.kind is Kind.QEMU else "CT"
@@ -95,6 +100,11 @@ def _dump(call: Call, task: Task, guest: Guest, storage_name: str) -> Worker:
     task.say(f"INFO: Starting Backup of {kind} {guest.vmid} ({guest.kind.value})")
     at = dt.datetime.fromtimestamp(world.stamp(), tz=dt.UTC)
     task.say(f"INFO: Backup started at {at:%Y-%m-%d %H:%M:%S}")
+    if call.text("mode", "snapshot") == "stop" and _runs_under_ha(world, guest):
+        raise TaskError(
+            "Cannot execute a backup with stop mode on a HA managed and enabled Service. Use "
+            "snapshot mode or disable the Service."
+        )
     yield from world.hold(task, guest_lock(guest.vmid))
     if guest.lock is not None:
         raise TaskError(f"{kind} is locked ({guest.lock})")

@@ -58,7 +58,7 @@ def _step(world: World, task: Task) -> None:
         _end(world, task, "unexpected status")
         return
     if task.fails_at is not None and world.now >= task.fails_at:
-        kill(world, task, "interrupted by signal")
+        kill(world, task, "interrupted by signal", last_word=task.fails_with)
         return
     try:
         wait_s = next(task.worker)
@@ -70,20 +70,23 @@ def _step(world: World, task: Task) -> None:
         world.schedule(wait_s, lambda: _step(world, task))
 
 
-def kill(world: World, task: Task, text: str) -> None:
-    """Interrupt a running worker: it cleans up and dies with ``text`` or its own words."""
+def kill(world: World, task: Task, text: str, *, last_word: str = "") -> None:
+    """Interrupt a running worker: it cleans up and dies with ``text`` or its own words.
+
+    ``last_word``, if given, is its exit status whatever it makes of the interruption.
+    """
     if task.end_at is not None or task.worker is None:
         return
     task.stopped = True
     try:
         task.worker.throw(TaskError(text))
     except StopIteration:
-        _end(world, task, "OK")
+        _end(world, task, last_word or "OK")
     except (TaskError, ApiError) as error:
-        _end(world, task, str(error))
+        _end(world, task, last_word or str(error))
     else:
         task.worker.close()
-        _end(world, task, text)
+        _end(world, task, last_word or text)
 
 
 def lose(world: World, node: str) -> None:
@@ -121,3 +124,4 @@ def _doom(world: World, task: Task) -> None:
             chance = world.random.random() if fault.share < 1 else 0.0
             if fault.draws(chance):
                 task.fails_at = world.now + fault.seconds
+                task.fails_with = fault.text

@@ -2,7 +2,13 @@
 
 from collections.abc import Mapping
 
+_FAILS = "fault task-fails times=all"
+
+_NO_QEMU = "start failed: QEMU exited with code 1"
+
 _DUMP_210 = "UPID:pve1:00003E9F:0009FC9D:6B050C53:vzdump:210:root@pam!test:"
+
+_GUEST_420 = "hostname=ct420 memory=128 arch=amd64 rootfs=shared:420/vm-420-disk-0.raw,size=1G"
 
 _GUEST_404 = (
     "name=liv404 memory=192 kvm=0 agent=1 serial0=socket "
@@ -50,6 +56,29 @@ ACTS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         ),
         32_166: ("guest 210 crash",),
         32_172: ("guest 210 crash",),
+    },
+    "ha": {
+        31_000: (
+            "guest 420 destroy",
+            "guest 401 set serial0=socket kvm=0",
+            "guest 302 set scsi0=local:302/vm-302-disk-0.qcow2,size=1G",
+        ),
+        31_057: ("guest 400 crash",),
+        31_060: (f'{_FAILS} task=qmigrate vmid=400 seconds=4 text="migration problems"',),
+        31_121: ("faults clear",),
+        31_130: ("call DELETE /cluster/ha/resources/vm:400", "adopt 400"),
+        31_160: (
+            "call DELETE /cluster/ha/resources/vm:401",
+            "call DELETE /cluster/ha/resources/vm:403",
+        ),
+        31_195: (f"make lxc 420 cl2 {_GUEST_420}", "guest 420 start"),
+        31_209: (f'{_FAILS} task=qmstart vmid=402 seconds=0.4 text="{_NO_QEMU}"',),
+        31_211: ("call PUT /cluster/ha/resources/vm:401 state=disabled",),
+        31_223: ("call PUT /cluster/ha/resources/vm:401 state=started",),
+        31_230: ("wait 12", "node cl1 maintenance on"),
+        31_245: ("node cl1 maintenance off",),
+        31_268: ("node cl1 down",),
+        31_284: ("quorum force",),
     },
     "log and tasks": {
         33_077: ("guest 450 set memory=80",),

@@ -216,9 +216,7 @@ def _compare_lists(
     mine_by = {str(row.get(key)): row for row in ours if isinstance(row, dict)}
     their_by = {str(row.get(key)): row for row in theirs}
     if key == "upid":
-        pairs = list(zip(mine_by.values(), their_by.values(), strict=False))
-        for mine, other in pairs[:3]:
-            _compare(mine, other, diff, f"{where}[]", values=False)
+        _compare_tasks(ours, theirs, diff, where)
         return
     lacks, has = sorted(their_by.keys() - mine_by.keys()), sorted(mine_by.keys() - their_by.keys())
     if lacks:
@@ -227,6 +225,18 @@ def _compare_lists(
         diff.lines.append(f"{where}: has entries {has[:8]}")
     for name in sorted(mine_by.keys() & their_by.keys()):
         _compare(mine_by[name], their_by[name], diff, f"{where}[{name}]", values=values)
+
+
+def _compare_tasks(ours: list[Any], theirs: list[Any], diff: _Diff, where: str) -> None:
+    """Compare the newest tasks that both sides know: the rest of a list is older history."""
+    mine: dict[str, list[Any]] = {}
+    for row in ours:
+        mine.setdefault(row["upid"], []).append(row)
+    pairs = [(mine[row["upid"]].pop(0), row) for row in theirs if mine.get(row["upid"])]
+    for own, other in pairs[:3]:
+        _compare(own, other, diff, f"{where}[]", values=False)
+    if theirs and not pairs:
+        diff.lines.append(f"{where}: none of the recorded tasks is there")
 
 
 def _identity(rows: list[Any]) -> str | None:

@@ -19,7 +19,7 @@ class Exchange:
     """One recorded call: what was asked and what the real server said.
 
     ``at`` is when the answer was sent, ``seconds`` how long it took. ``data`` is ``None``
-    where the body was no JSON document.
+    where the body was no JSON document. ``moved``: it was recorded out of its number's order.
     """
 
     n: int
@@ -35,6 +35,7 @@ class Exchange:
     answer: Mapping[str, Any] = field(default_factory=dict)
     is_json: bool = True
     text: str = ""
+    moved: bool = False
 
     @property
     def path(self) -> str:
@@ -59,6 +60,7 @@ class Note:
     n: int
     name: str
     note: str
+    moved: bool = False
 
 
 def load(name: str) -> list[Exchange | Note]:
@@ -87,12 +89,14 @@ class Story:
     """Recordings of one laboratory that belong together, in their order.
 
     Files 30 and 32 hold exchanges with a single node and with a cluster of two, mixed: each
-    is its own story, told by ``node``, the prefix of its nodes' names.
+    is its own story, told by ``node``, the prefix of its nodes' names. ``aside`` are the
+    numbers of what was recorded at the same time as the rest, and written down after it.
     """
 
     name: str
     files: tuple[str, ...]
     node: str = ""
+    aside: range = range(0)
 
     def entries(self) -> list[Exchange | Note]:
         """Return the story's entries, numbered through: file number times 1000 plus ``n``."""
@@ -100,7 +104,17 @@ class Story:
         for file in self.files:
             base = int(file[:2]) * 1000
             told += [replace(entry, n=base + entry.n) for entry in _of_lab(load(file), self.node)]
-        return told
+        return _by_time(told, self.aside) if self.aside else told
+
+
+def _by_time(told: list[Exchange | Note], aside: range) -> list[Exchange | Note]:
+    """Put what was written down after the rest where it happened."""
+    timed: list[tuple[float, Exchange | Note]] = []
+    at = 0.0
+    for entry in told:
+        at = entry.at if isinstance(entry, Exchange) else at
+        timed.append((at, replace(entry, moved=entry.n in aside)))
+    return [entry for _, entry in sorted(timed, key=lambda pair: pair[0])]
 
 
 def _of_lab(entries: list[Exchange | Note], node: str) -> list[Exchange | Note]:
@@ -140,7 +154,7 @@ STORIES = (
     Story(name="two nodes", files=("13-two-node-cluster.jsonl",)),
     Story(name="guest os", files=("30-guest-os.jsonl",), node="pve"),
     Story(name="guest os, two nodes", files=("30-guest-os.jsonl",), node="cl"),
-    Story(name="ha", files=("31-ha.jsonl",)),
+    Story(name="ha", files=("31-ha.jsonl",), aside=range(31_292, 31_319)),
     Story(name="containers", files=("32-lxc-running.jsonl",), node="pve"),
     Story(name="containers, two nodes", files=("32-lxc-running.jsonl",), node="cl"),
     Story(name="log and tasks", files=("33-log-and-tasks.jsonl",)),
