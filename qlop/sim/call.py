@@ -28,6 +28,7 @@ class Call:
     node: str
     contacted: str
     waited_s: float = 0.0
+    upload: bytes = b""
     delay_s: float = 0.0
     extra: Row = field(default_factory=dict)
 

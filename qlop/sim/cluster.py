@@ -145,6 +145,7 @@ class Cluster:
             node=node,
             contacted=contacted,
             waited_s=request.waited_s,
+            upload=request.upload,
         )
         if "node" in call.params and route.proxy_to_node:
             call.params["node"] = node

@@ -4,8 +4,9 @@ After ``PVE/APIServer/AnyEvent.pm``: an unescaped ``=`` cuts a form value, ``;``
 like ``&``, a repeated name makes a list, the query overrides the body.
 """
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import unquote_plus
 
 import orjson
@@ -89,15 +90,30 @@ def _multipart(content_type: str, body: bytes) -> dict[str, Json]:
     if found is None:
         raise _plain("upload 'Content-Type '" + content_type + "' not implemented", 506)
     params: dict[str, Json] = {}
-    for part in body.split(b"--" + found[1].encode()):
-        head, _, content = part.strip(b"\r\n").partition(b"\r\n\r\n")
-        name = re.search(rb'name="([^"]*)"', head)
-        if name is None:
-            continue
-        file = re.search(rb'filename="([^"]*)"', head)
+    for name, file, content in _parts(found[1], body):
         if file is not None:
-            params["filename"] = file[1].decode("utf-8", "replace")
-            params["tmpfilename"] = str(len(content))
+            params["filename"] = file
+            digest = hashlib.sha256(content).hexdigest()[:32]
+            params["tmpfilename"] = f"/var/tmp/pveupload-{digest}"  # noqa: S108 - PVE's own
         else:
-            params[name[1].decode()] = content.decode("utf-8", "replace")
+            params[name] = content.decode("utf-8", "replace")
     return params
+
+
+def uploaded(content_type: str, body: bytes) -> bytes:
+    """Return the content of the file in a form of several parts; empty if there is none."""
+    found = re.search(r'boundary="?([^";]+)', content_type)
+    if found is None:
+        return b""
+    return next((text for _, file, text in _parts(found[1], body) if file is not None), b"")
+
+
+def _parts(boundary: str, body: bytes) -> Iterator[tuple[str, str | None, bytes]]:
+    """Yield each part's name, file name and content."""
+    for part in body.split(b"--" + boundary.encode()):
+        head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        name = re.search(rb'[ ;]name="([^"]*)"', head)
+        file = re.search(rb'filename="([^"]*)"', head)
+        if name is not None:
+            given = file[1].decode("utf-8", "replace") if file is not None else None
+            yield name[1].decode(), given, content.removesuffix(b"\r\n")

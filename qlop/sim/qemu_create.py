@@ -82,12 +82,11 @@ def _create(call: Call, task: Task, config: dict[str, str]) -> Worker:
     created = qemu_disks.Created()
     try:
         _own(call)
-        yield world.spec.timing.create_s
         _refuse_undefined(config)
         qemu_disks.create(world, call.node, vmid, config, created)
         for line in created.lines:
             task.say(line)
-        yield created.seconds
+        yield world.spec.timing.create_s + created.seconds
     except (ApiError, TaskError) as error:
         qemu_disks.undo(world, created)
         made = world.guests.get(vmid)

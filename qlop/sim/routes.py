@@ -26,6 +26,7 @@ from qlop.sim import (
     storage_api,
     task_api,
     token_api,
+    upload_api,
     vzdump,
 )
 from qlop.sim.call import Handler
@@ -57,6 +58,7 @@ _MODULES = (
     storage_api,
     task_api,
     token_api,
+    upload_api,
 )
 
 _NAMED = {"/cluster", "/nodes/{node}", "/cluster/config", "/cluster/mapping", "/cluster/jobs"}

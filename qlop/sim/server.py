@@ -278,6 +278,7 @@ class SimServer:
             params=params,
             authorization=authorization,
             node=node,
+            upload=forms.uploaded(headers.get("content-type", ""), body) if is_upload else b"",
         )
 
     async def _answer(self, request: SimRequest) -> SimResponse:

@@ -71,13 +71,16 @@ def create(call: Call) -> Json:
     """Answer ``POST /storage``."""
     world, name, kind = call.world, call.params["storage"], call.params["type"]
     world.need_quorum_prefixed("create storage failed: ", "file-storage_cfg")
-    if name in world.storages:
-        raise ApiError(f"create storage failed: storage ID '{name}' already defined")
+    if not call.text("path", "/").startswith("/"):
+        text = "invalid format - value does not look like a valid absolute path\n"
+        raise bad_parameters({"path": text})
     needed = _REQUIRED.get(kind)
     if needed and needed not in call.params:
         raise ApiError(f"missing value for required option '{needed}'")
     for alien in sorted(_ALIEN.get(kind, set()) & set(call.params)):
         raise ApiError(f"unexpected property '{alien}'")
+    if name in world.storages:
+        raise ApiError(f"create storage failed: storage ID '{name}' already defined")
     ours = {"storage", "type", "content", "nodes", "disable", "shared"}
     world.storages[name] = Storage(
         name=name,
@@ -235,6 +238,8 @@ def allocate(call: Call) -> Json:
     vmid = int(call.params["vmid"])
     name = call.params["filename"]
     found = re.fullmatch(rf"(?:vm|base|subvol)-{vmid}-(\S+?)(?:\.(\w+))?", name)
+    if found is None and storage.has_files:
+        return _allocate_any(call, storage, vmid)
     if found is None:
         raise ApiError(f"illegal name '{name}' - should be 'vm-{vmid}-*'")
     try:
@@ -250,6 +255,22 @@ def allocate(call: Call) -> Json:
     except TaskError as error:
         raise ApiError(str(error)) from error
     return volume.volid
+
+
+def _allocate_any(call: Call, storage: Storage, vmid: int) -> str:
+    """Allocate an image whose name belongs to no guest: a storage of files takes any."""
+    name, size = call.params["filename"], _kibibytes(call.params["size"])
+    volume = Volume(
+        volid=f"{storage.name}:{vmid}/{name}",
+        node=volumes.place(storage, call.node),
+        size_bytes=size,
+        used_bytes=0,
+        format=name.rpartition(".")[2],
+        content="images",
+        ctime=call.world.stamp(),
+        vmid=vmid,
+    )
+    return volumes.add(call.world, volume).volid
 
 
 def _kibibytes(size: str) -> int:
@@ -301,7 +322,12 @@ def volume_delete(call: Call) -> Json:
     owner = None if volume is None else volume.vmid
     storage = volid.partition(":")[0]
     subject = f"{owner}@{storage}" if owner is not None else storage
-    return call.fork("imgdel", subject, lambda task: _delete(call, task, volid))
+    upid = call.fork("imgdel", subject, lambda task: _delete(call, task, volid))
+    takes_s = call.world.spec.timing.allocate_s + 0.2
+    if call.number("delay") < takes_s:
+        return upid
+    call.delay_s = takes_s
+    return None
 
 
 def _delete(call: Call, task: Task, volid: str) -> Worker:
@@ -314,34 +340,6 @@ def _delete(call: Call, task: Task, volid: str) -> Worker:
             raise TaskError(f"base volume '{volid}' is still in use by linked clones")
         volumes.drop(call.world, volume)
     task.say(f"Removed volume '{volid}'")
-
-
-def download(call: Call) -> Json:
-    """Answer ``POST …/download-url``: nothing is fetched; the file is just there then."""
-    return call.fork("download", call.params["filename"], lambda task: _download(call, task))
-
-
-def _download(call: Call, task: Task) -> Worker:
-    storage = volumes.on_node(call.world, call.params["storage"], call.node)
-    kind, name = call.params["content"], call.params["filename"]
-    folder = {"iso": "template/iso", "vztmpl": "template/cache", "import": "import"}[kind]
-    path = f"{storage.options.get('path', '/mnt/pve/' + storage.name)}/{folder}/{name}"
-    task.say(f"downloading {call.params['url']} to {path}")
-    yield call.world.spec.timing.copy_s_per_gib
-    size = 600 * 1024**2
-    volumes.add(
-        call.world,
-        Volume(
-            volid=f"{storage.name}:{kind}/{name}",
-            node=volumes.place(storage, call.node),
-            size_bytes=size,
-            used_bytes=size,
-            format=name.rpartition(".")[2] if kind != "iso" else "iso",
-            content=kind,
-            ctime=call.world.stamp(),
-        ),
-    )
-    task.say("finished file import successfully")
 
 
 _NODE = "/nodes/{node}/storage/{storage}"
@@ -359,5 +357,4 @@ HANDLERS: Handlers = {
     f"GET {_NODE}/content/{{volume}}": volume_read,
     f"PUT {_NODE}/content/{{volume}}": volume_update,
     f"DELETE {_NODE}/content/{{volume}}": volume_delete,
-    f"POST {_NODE}/download-url": download,
 }

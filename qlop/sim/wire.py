@@ -22,7 +22,8 @@ class SimRequest:
 
     ``path`` is the percent-decoded path below ``/api2/json``; ``params`` are the decoded
     query and body; ``node`` is the node whose port was contacted (empty: the first that
-    is up); ``waited_s`` is how long the call has waited for a lock so far.
+    is up); ``waited_s`` is how long the call has waited for a lock so far; ``upload`` is the
+    content of a file that came with it.
     """
 
     method: str
@@ -31,6 +32,7 @@ class SimRequest:
     authorization: str | None = None
     node: str = ""
     waited_s: float = 0.0
+    upload: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,9 +134,11 @@ class Player:
             )
         except ApiError as error:
             return template, error.response()
+        content_type = exchange.headers.get("content-type", "")
         request = SimRequest(
             method=exchange.method,
             path=path,
+            upload=forms.uploaded(content_type, _bytes(exchange.body or "")),
             params={
                 name: self.pids.get(str(value), str(value))
                 if name == "pid"
