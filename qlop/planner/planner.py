@@ -43,9 +43,10 @@ def plan(source: PlanInput) -> Plan:
             missing.append(want)
         else:
             present.plan_guest(draft, want, owned)
-    for want in sorted(missing, key=lambda one: (-one.memory_bytes, one.name)):
+    for want in sorted(missing, key=lambda one: (-one.memory_bytes, one.service, one.index)):
         birth.plan_guest(draft, want)
     orphan.plan_orphans(draft)
+    unsettled.hold_rest(draft)
     gates.keep_budgets(draft)
     gates.blow_fuse(draft)
     return draft.frozen(unmanaged(draft))

@@ -24,6 +24,17 @@ def hold(draft: Draft, subject: GuestName, place: Place) -> bool:
     return True
 
 
+def hold_rest(draft: Draft) -> None:
+    """Note what is in flight on guests that nobody wants and that are not seen to be ours.
+
+    Nothing else would tell that something is still going on.
+    """
+    told = {verdict.vmid for verdict in draft.verdicts.values()}
+    for subject, flying in draft.source.history.inflight.items():
+        if subject not in draft.verdicts and flying.intended.vmid not in told:
+            draft.conclude(subject, flying.intended.vmid, _held(flying))
+
+
 def _held(flying: Inflight) -> Held:
     intended = flying.intended
     what = intended.summary or intended.verb.value

@@ -114,3 +114,17 @@ def test_one_that_has_arrived_is_not_counted_twice() -> None:
     plan = look.plan_of(b.desired(web, NEXT), have, begun(b.intended(Verb.MIGRATE, target=b.PVE2)))
 
     assert look.answer(plan, "aaa") == ("create", "start")
+
+
+def test_one_that_is_listed_no_more_is_told_of_until_its_end_is_known() -> None:
+    plan = look.plan_of(b.desired(), b.observed(), begun(b.intended(Verb.DESTROY)))
+
+    assert look.held(plan).reason is Hold.IN_FLIGHT
+
+
+def test_one_that_is_called_otherwise_now_is_told_of_once() -> None:
+    web = b.desired_guest(name="web-1")
+
+    plan = look.plan_of(b.desired(web), b.observed(b.guest()), begun(b.intended(Verb.START)))
+
+    assert list(plan.verdicts) == ["web-1"]
