@@ -1,5 +1,6 @@
 """Every fault on each read that an action's life depends on: all laws hold."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -55,10 +56,13 @@ def cases() -> Iterator[tuple[Errand, str]]:
     ("errand", "read"),
     [pytest.param(errand, read, id=f"{errand.id}-{read}") for errand, read in cases()],
 )
-def test_no_fault_of_a_read_makes_an_action_break_a_law(errand: Errand, read: str) -> None:
+def test_no_fault_of_a_read_makes_an_action_break_a_law(
+    errand: Errand, read: str, tally: Counter[str]
+) -> None:
     told = []
     for name, effect, seconds, times in MISHAPS:
         fault = Fault(effect=effect, match=Match(route=READS[read]), times=times, seconds=seconds)
+        tally["faults of reads"] += 1
         told += [
             f"{name}: {broken}"
             for broken in tried(errand, [fault], name=f"{errand.id} {read} {name}")
@@ -70,12 +74,15 @@ def test_no_fault_of_a_read_makes_an_action_break_a_law(errand: Errand, read: st
 @pytest.mark.parametrize(
     "errand", [pytest.param(one, id=one.id) for one in all_errands() if one.task]
 )
-def test_a_task_that_fails_and_whose_log_can_not_be_had(errand: Errand) -> None:
+def test_a_task_that_fails_and_whose_log_can_not_be_had(
+    errand: Errand, tally: Counter[str]
+) -> None:
     told = []
     for name, effect, seconds, _ in MISHAPS:
         dies = Fault(effect=Effect.TASK, match=Match(task=errand.task), seconds=DEADLY)
         log = Match(route="GET /nodes/*/tasks/*/log")
         silent = Fault(effect=effect, match=log, times=None, seconds=seconds)
+        tally["faults of reads"] += 1
         told += [
             f"{name}: {broken}"
             for broken in tried(errand, [dies, silent], name=f"{errand.id} log {name}")
