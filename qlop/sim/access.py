@@ -13,6 +13,10 @@ AUTH_DELAY_S = 3.0
 """How long every 401 takes."""
 
 
+CSRF_MARK = ";csrf="
+"""Parts a ticket from its CSRF token in an authorization that a cookie carried."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Token:
     """An API token's secret and limits."""
@@ -74,6 +78,8 @@ class Access:
     custom_roles: dict[str, frozenset[str]] = field(default_factory=dict)
     acl: list[AclEntry] = field(default_factory=list)
     tickets: dict[str, str] = field(default_factory=dict)
+    csrf: dict[str, str] = field(default_factory=dict)
+    """The token that must come with each change made under a ticket."""
     vm_pool: dict[int, str] = field(default_factory=dict)
     _cache: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
@@ -85,7 +91,9 @@ class Access:
         """Return a role's privileges, or ``None`` if there is no such role."""
         return self.custom_roles.get(role, roles.builtin().get(role))
 
-    def identify(self, authorization: str | None, now: int) -> Identity:
+    def identify(
+        self, authorization: str | None, now: int, *, is_mutation: bool = False
+    ) -> Identity:
         """Return who calls.
 
         Raises:
@@ -93,10 +101,13 @@ class Access:
         """
         value = authorization or ""
         if value.startswith("PVEAuthCookie="):
-            user = self.tickets.get(value.removeprefix("PVEAuthCookie="))
-            if user is not None:
-                return Identity(user=user)
-            raise _refused("Authentication failed!")
+            ticket, _, csrf = value.removeprefix("PVEAuthCookie=").partition(CSRF_MARK)
+            user = self.tickets.get(ticket)
+            if user is None:
+                raise _refused("Authentication failed!")
+            if is_mutation and self.csrf.get(ticket) != csrf:
+                raise _refused("Permission denied - invalid csrf token")
+            return Identity(user=user)
         for prefix in ("PVEAPIToken=", "PVEAPIToken "):
             if value.startswith(prefix):
                 return self._token_identity(value.removeprefix(prefix), now)

@@ -15,14 +15,15 @@ _ACL_PATHS = re.compile(
     r"/sdn(/[\w./-]+)?|/storage(/[\w.-]+)?|/vms(/[1-9][0-9]{2,8})?|/mapping(/[\w./-]+)?"
 )
 _CAPABILITIES = {
-    "vms": "/vms",
-    "storage": "/storage",
-    "access": "/access",
-    "nodes": "/nodes",
-    "sdn": "/sdn",
-    "dc": "/",
-    "mapping": "/mapping",
+    "vms": ("/vms", re.compile(r"VM\.|Permissions\.Modify")),
+    "storage": ("/storage", re.compile(r"Datastore\.|Permissions\.Modify")),
+    "access": ("/access", re.compile(r"(User|Permissions)\.Modify|Group\.Allocate")),
+    "nodes": ("/nodes", re.compile(r"Sys\.|Permissions\.Modify")),
+    "sdn": ("/sdn", re.compile(r"SDN\.|Permissions\.Modify")),
+    "dc": ("/", re.compile(r"Sys\.(Audit|Modify)|SDN\.")),
+    "mapping": ("/mapping", re.compile(r"Mapping\.|Permissions\.Modify")),
 }
+"""What a login is told of a user's rights: of the privileges at a path, those of a kind."""
 
 
 def index(call: Call) -> Json:
@@ -317,15 +318,17 @@ def ticket(call: Call) -> Json:
         raise ApiError("authentication failure", status=401, delay_s=AUTH_DELAY_S)
     value = f"PVE:{userid}:{now:08X}::{qemu_options.new_uuid(call.world)}"
     access.tickets[value] = userid
+    csrf = f"{now:08X}:{qemu_options.new_uuid(call.world)}"
+    access.csrf[value] = csrf
     who = Identity(user=userid)
     capabilities: Row = {
-        name: dict.fromkeys(sorted(access.privileges(who, path)), 1)
-        for name, path in _CAPABILITIES.items()
+        name: dict.fromkeys(sorted(filter(pattern.match, access.privileges(who, path))), 1)
+        for name, (path, pattern) in _CAPABILITIES.items()
     }
     return {
         "username": userid,
         "ticket": value,
-        "CSRFPreventionToken": f"{now:08X}:{qemu_options.new_uuid(call.world)}",
+        "CSRFPreventionToken": csrf,
         "cap": capabilities,
         "clustername": call.world.spec.name,
     }

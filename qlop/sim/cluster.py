@@ -122,7 +122,11 @@ class Cluster:
         is_login = request.method == "POST" and request.path.rstrip("/") == "/access/ticket"
         who = Identity(user="")
         if not is_login:
-            who = world.access.identify(request.authorization, world.stamp())
+            who = world.access.identify(
+                request.authorization,
+                world.stamp(),
+                is_mutation=request.method not in {"GET", "HEAD"},
+            )
         if found is None and request.method == "GET" and request.path in {"", "/"}:
             return SimResponse(data=[{"subdir": name} for name in _TOP])
         if found is None:

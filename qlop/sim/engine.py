@@ -77,6 +77,8 @@ class World:
     vmlist_version: int = 1
     file_versions: dict[str, int] = field(default_factory=dict)
     forced_quorum: bool | None = None
+    zones: dict[str, dict[str, str]] = field(default_factory=dict)
+    vnets: dict[str, dict[str, str]] = field(default_factory=dict)
     frozen_list: dict[str, bytes] | None = None
     dirty: dict[str, set[int]] = field(default_factory=dict)
     """Guests whose status the next push of their node will change."""

@@ -7,11 +7,12 @@ like ``&``, a repeated name makes a list, the query overrides the body.
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 import orjson
 
 from qlop.ports import Json
+from qlop.sim.access import CSRF_MARK
 from qlop.sim.wire import ApiError
 
 MAX_BODY_BYTES = 512 * 1024
@@ -34,6 +35,18 @@ def parameters(
     params.update(urlencoded(query))
     params.pop("_dc", None)
     return params
+
+
+def authorization(headers: Mapping[str, str]) -> str | None:
+    """Return what proves who calls: the header, or the cookie with its CSRF token.
+
+    ``headers`` have lower-case names.
+    """
+    given = headers.get("authorization")
+    found = re.search(r"PVEAuthCookie=([^;]*)", headers.get("cookie", ""))
+    if given is not None or found is None:
+        return given
+    return f"PVEAuthCookie={unquote(found[1])}{CSRF_MARK}{headers.get('csrfpreventiontoken', '')}"
 
 
 def _plain(text: str, status: int) -> ApiError:

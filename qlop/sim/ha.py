@@ -13,7 +13,7 @@ from qlop.sim.wire import TaskError
 _FILING_S = 1.5
 """How long a task takes that only files a request."""
 
-_FAILBACK_S = 87.0
+_FAILBACK_S = 92.0
 """From the end of a node's maintenance until the manager uses it again."""
 
 
@@ -42,10 +42,11 @@ def _file(call: Call, task: Task, text: str, state: str) -> Worker:
         if state == "stopped":
             command = f"ha-manager crm-command stop {service.sid} {timeout}"
         raise TaskError(f"command '{command}' failed: exit code 255")
-    service.options["state"] = state
     if state == "stopped":
         service.command = ("stop", timeout)
-    world.wrote_file("ha/resources.cfg")
+    else:
+        service.options["state"] = state
+        world.wrote_file("ha/resources.cfg")
     ensure_ticking(world)
 
 
@@ -96,10 +97,11 @@ def state_of(service: Service) -> str | None:
 def listed_state(world: World, vmid: int) -> str | None:
     """Return the state that the resource list shows of a guest, if any."""
     ha = world.ha
-    service = ha.of(vmid) or ha.leaving.get(f"vm:{vmid}") or ha.leaving.get(f"ct:{vmid}")
-    if service is None:
-        return None
-    return service.state or service.request
+    service = ha.of(vmid)
+    if service is not None:
+        return service.state or service.request
+    gone = ha.leaving.get(f"vm:{vmid}") or ha.leaving.get(f"ct:{vmid}")
+    return gone.state or None if gone is not None else None
 
 
 def told_state(world: World, service: Service) -> str:

@@ -117,9 +117,11 @@ def _keep(world: World, service: Service, guest: Guest) -> None:
     if service.node in world.ha.offline_since:
         _lose(world, service)
         return
-    if service.request in {"stopped", "disabled"}:
-        service.stop_timeout = service.command[1] if service.command else ""
+    if service.command is not None and service.command[0] == "stop":
+        service.options["state"], service.stop_timeout = "stopped", service.command[1]
         service.command = None
+        world.wrote_file("ha/resources.cfg")
+    if service.request in {"stopped", "disabled"}:
         service.enter("request_stop")
         return
     if _obey(world, service):

@@ -61,7 +61,7 @@ def _work(world: World, service: Service, guest: Guest) -> None:
                 _fork(world, service, guest, "start", _starting(world, guest))
         case "request_stop" if not service.result:
             if not guest.is_running:
-                service.result = "ok"
+                service.result, service.stop_timeout = "ok", ""
             elif service.stop_timeout == "0":
                 _fork(world, service, guest, "stop", _stopping(world, guest))
             else:

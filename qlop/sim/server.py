@@ -28,7 +28,7 @@ from aiohttp import web
 from qlop.ports import Json
 from qlop.sim import forms, script, tls
 from qlop.sim.cluster import Cluster
-from qlop.sim.wire import ApiError, SimRequest, SimResponse
+from qlop.sim.wire import ApiError, SimRequest, SimResponse, extjs
 
 _LOCK_POLL_S = 0.25
 _HOST = "127.0.0.1"
@@ -249,7 +249,7 @@ class SimServer:
             _cut(request)
             return web.Response()
         if formatter == "extjs":
-            response = _extjs(response)
+            response = extjs(response)
         return await _send(request, response)
 
     def _node_of(self, request: web.Request) -> str:
@@ -266,17 +266,11 @@ class SimServer:
         headers = {name.lower(): value for name, value in request.headers.items()}
         body = await request.read()
         params = forms.parameters(request.method, request.rel_url.raw_query_string, headers, body)
-        authorization = request.headers.get("Authorization")
-        cookie = request.cookies.get("PVEAuthCookie")
-        if authorization is None and cookie is not None:
-            authorization = f"PVEAuthCookie={unquote(cookie)}"
-            if request.method != "GET" and "CSRFPreventionToken" not in request.headers:
-                authorization = "PVEAuthCookie=csrf"
         return SimRequest(
             method=request.method,
             path=f"/{path.strip('/')}",
             params=params,
-            authorization=authorization,
+            authorization=forms.authorization(headers),
             node=node,
             upload=forms.uploaded(headers.get("content-type", ""), body) if is_upload else b"",
         )
@@ -296,20 +290,6 @@ class SimServer:
 def _cut(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
-
-
-def _extjs(response: SimResponse) -> SimResponse:
-    """Return the answer as the ``extjs`` formatter wraps it: always 200, with ``success``."""
-    if response.status == 200:
-        return replace(response, extra={**response.extra, "success": 1})
-    status: Json = str(response.status) if response.errors else response.status
-    return replace(
-        response,
-        status=200,
-        reason="OK",
-        empty=False,
-        extra={**response.extra, "success": 0, "status": status},
-    )
 
 
 def _headers(*, proxied: bool, close: bool) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 from typing_extensions import override
@@ -82,6 +82,20 @@ class SimResponse:
             self.encoded if self.encoded is not None else orjson.dumps(self.data)
         )
         return data
+
+
+def extjs(response: SimResponse) -> SimResponse:
+    """Return the answer as the ``extjs`` formatter wraps it: always 200, with ``success``."""
+    if response.status == 200:
+        return replace(response, extra={**response.extra, "success": 1})
+    status: Json = str(response.status) if response.errors else response.status
+    return replace(
+        response,
+        status=200,
+        reason="OK",
+        empty=False,
+        extra={**response.extra, "success": 0, "status": status},
+    )
 
 
 class ApiError(Exception):

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from qlop.ports import Json
 from qlop.sim import forms, script, status
 from qlop.sim.cluster import Cluster
-from qlop.sim.wire import ApiError, SimRequest, SimResponse
+from qlop.sim.wire import ApiError, SimRequest, SimResponse, extjs
 from tests.contract import worlds
 from tests.contract.recordings import Exchange, Note
 
@@ -117,11 +117,11 @@ class Player:
         return Played(exchange, response, template)
 
     def _call(self, exchange: Exchange, now: float) -> tuple[str, SimResponse]:
-        if not exchange.path.startswith("/api2/json"):
+        if not exchange.path.startswith(("/api2/json", "/api2/extjs")):
             return exchange.path, SimResponse(status=0)
         self.cluster.advance(now)
         self._adopt_task(exchange.path)
-        path = self._translate(exchange.path.removeprefix("/api2/json"))
+        path = self._translate(re.sub("^/api2/(json|extjs)", "", exchange.path))
         path = re.sub("/+", "/", f"/{path}").rstrip("/") or "/"
         found = self.cluster._table.find(exchange.method, path)  # noqa: SLF001
         template = found[0].template if found else path
@@ -154,6 +154,8 @@ class Player:
             waited_s += _POLL_S
             response = self.cluster.handle(replace(request, waited_s=waited_s), now + waited_s)
         self.cluster.advance(now + waited_s + response.delay_s)
+        if exchange.path.startswith("/api2/extjs"):
+            response = extjs(response)
         return template, response
 
     def _adopt_task(self, text: str) -> None:
@@ -169,11 +171,8 @@ class Player:
                     break
 
     def _authorization(self, headers: Mapping[str, str]) -> str | None:
-        given = headers.get("authorization")
-        if given is None and "cookie" in headers:
-            ticket = unquote(headers["cookie"].partition("=")[2])
-            return f"PVEAuthCookie={self._translate(ticket)}"
-        return None if given is None else self._translate(given)
+        known = {name: self._translate(unquote(value)) for name, value in headers.items()}
+        return forms.authorization(known)
 
     def _await_task(self, exchange: Exchange, response: SimResponse) -> SimResponse:
         """Wait as the recorded client did: until the task that had ended there ends here."""

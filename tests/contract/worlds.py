@@ -131,7 +131,7 @@ def _add_guests(cluster: Cluster, exchanges: list[Exchange]) -> None:
             if vmid not in gone and vmid not in cluster.world.guests:
                 _add_guest(cluster, exchanges, kind, vmid, row)
         found = re.search(r"/nodes/(\w+)/(qemu|lxc)/(\d+)/", exchange.path)
-        if found is None or exchange.status != 200:
+        if found is None or exchange.status != 200 or not exchange.data:
             continue
         vmid = int(found[3])
         is_proof = exchange.method == "GET" and exchange.path.endswith(
