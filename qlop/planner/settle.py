@@ -102,9 +102,7 @@ def _is_effect_seen(intended: Intended, guest: ObservedGuest | None) -> bool:
         case Verb.CREATE | Verb.CLONE:
             return not guest.lock and _has_our_mark(intended, guest)
         case Verb.CONFIGURE if EXPECTS_SEAL in intended.expects:
-            # Another's write changes the digest too, and a seal taken for done is never set.
-            seal = intended.expects[EXPECTS_SEAL]
-            return isinstance(guest.config, Known) and guest.config.value.witness == seal
+            return _is_sealed(guest, intended.expects[EXPECTS_SEAL])
         case Verb.CONFIGURE | Verb.RESIZE:
             before = intended.expects.get(EXPECTS_DIGEST, "")
             return (
@@ -122,6 +120,17 @@ def _is_effect_seen(intended: Intended, guest: ObservedGuest | None) -> bool:
             return False
         case Verb.REGENERATE | Verb.ASSIGN_POOL | Verb.DESTROY:
             return False
+
+
+def _is_sealed(guest: ObservedGuest, seal: str) -> bool:
+    """Return whether guest and mark have the witness that sealing gives them.
+
+    Another's write changes the digest too, and a seal taken for done is never set.
+    """
+    if not isinstance(guest.config, Known):
+        return False
+    config = guest.config.value
+    return config.witness == seal and config.mark is not None and config.mark.witness == seal
 
 
 def _has_our_mark(intended: Intended, guest: ObservedGuest) -> bool:

@@ -10,6 +10,7 @@ from qlop.model.guest import Power
 from qlop.model.history import Ending, Inflight, Intended
 from qlop.model.ids import Upid, VmId
 from qlop.model.observed import Observed, ObservedGuest, ObservedTask
+from qlop.model.owner import OPEN_WITNESS
 from qlop.model.reading import Known, Unknown
 from qlop.planner.settle import Adopt, Settled, settle
 from tests import builders as b
@@ -90,6 +91,11 @@ def test_its_effect_is_seen(flying: Inflight, guest: ObservedGuest | None) -> No
             lost(Verb.CONFIGURE, SEAL),
             b.guest(config=b.config(b.mark(), witness="uuid:pves", digest="d2")),
             id="anothers-write-is-not-our-seal",
+        ),
+        pytest.param(
+            lost(Verb.CONFIGURE, SEAL),
+            b.guest(config=b.config(b.mark(witness=OPEN_WITNESS), witness=b.mark().witness)),
+            id="the-mark-still-leaves-the-witness-open",
         ),
         pytest.param(
             lost(Verb.CONFIGURE, {"digest": "d0"}),
