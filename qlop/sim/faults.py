@@ -40,6 +40,8 @@ class Effect(Enum):
     """The resource list says ``unknown`` of the guest ``vmid`` (of all without one)."""
     TASK = "task-fails"
     """A task of the type ``task`` dies after ``seconds``, half-way, with ``text``."""
+    SPOIL = "task-spoiled"
+    """A task of the type ``task`` does its work, and ends with ``text`` all the same."""
     FULL = "storage-full"
     """The storage ``storage`` has no space left for ``seconds``."""
     CLOCK = "clock-jump"

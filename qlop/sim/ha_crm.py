@@ -4,6 +4,8 @@ After ``pve-ha-manager``'s state machine. It looks every ``TICK_S`` seconds; the
 managers, each in its own rhythm, carry out what it has decided (``ha_lrm``).
 """
 
+from collections.abc import Callable, Mapping
+
 from qlop.sim import ha_lrm, ha_rules
 from qlop.sim.engine import World
 from qlop.sim.ha_state import Service
@@ -68,36 +70,40 @@ def _settle(world: World, service: Service) -> None:
 
 def _step(world: World, service: Service, guest: Guest) -> None:
     wants = service.request == "started"
-    match service.state:
-        case "":
-            service.node = guest.node
-            service.enter("request_start" if wants else "request_stop")
-        case "request_start":
-            service.enter("started")
-        case "request_stop":
-            if service.node in world.ha.offline_since:
-                _lose(world, service)
-            elif service.result:
-                service.enter("stopped" if service.result == "ok" else "error")
-        case "stopped":
-            service.node = guest.node
-            if not _obey(world, service) and wants:
-                service.enter("request_start")
-        case "started":
-            _keep(world, service, guest)
-        case "migrate" | "relocate":
-            _await_move(world, service)
-        case "fence":
-            if world.now - world.nodes[service.node].down_at >= _FENCED_S:
-                service.enter("recovery")
-        case "recovery":
-            _recover(world, service, guest)
-        case "error":
-            if service.request == "disabled":
-                service.enter("stopped")
-                service.relocations = service.failed_starts = 0
-        case _:
-            raise AssertionError(service.state)
+    if not service.state:
+        service.node = guest.node
+        service.enter("request_start" if wants else "request_stop")
+    elif service.state == "request_start":
+        service.enter("started")
+    else:
+        _STEPS[service.state](world, service, guest)
+
+
+def _await_stop(world: World, service: Service, guest: Guest) -> None:
+    del guest
+    if service.node in world.ha.offline_since:
+        _lose(world, service)
+    elif service.result:
+        service.enter("stopped" if service.result == "ok" else "error")
+
+
+def _rest(world: World, service: Service, guest: Guest) -> None:
+    service.node = guest.node
+    if not _obey(world, service) and service.request == "started":
+        service.enter("request_start")
+
+
+def _await_fence(world: World, service: Service, guest: Guest) -> None:
+    del guest
+    if world.now - world.nodes[service.node].down_at >= _FENCED_S:
+        service.enter("recovery")
+
+
+def _await_repair(world: World, service: Service, guest: Guest) -> None:
+    del world, guest
+    if service.request == "disabled":
+        service.enter("stopped")
+        service.relocations = service.failed_starts = 0
 
 
 def _obey(world: World, service: Service) -> bool:
@@ -117,15 +123,24 @@ def _keep(world: World, service: Service, guest: Guest) -> None:
     if service.node in world.ha.offline_since:
         _lose(world, service)
         return
+    service.node = guest.node
+    _take_stop(world, service)
+    if service.request in {"stopped", "disabled"}:
+        service.enter("request_stop")
+    elif not _obey(world, service):
+        _place(world, service, guest)
+
+
+def _take_stop(world: World, service: Service) -> None:
+    """Take up a filed stop: only now the configuration asks for it."""
     if service.command is not None and service.command[0] == "stop":
         service.options["state"], service.stop_timeout = "stopped", service.command[1]
         service.command = None
         world.wrote_file("ha/resources.cfg")
-    if service.request in {"stopped", "disabled"}:
-        service.enter("request_stop")
-        return
-    if _obey(world, service):
-        return
+
+
+def _place(world: World, service: Service, guest: Guest) -> None:
+    """See that a service that shall run does, and runs where it should."""
     failed = service.result == "error"
     if failed:
         service.relocations += 1
@@ -146,7 +161,8 @@ def _keep(world: World, service: Service, guest: Guest) -> None:
         service.enter("migrate" if guest.kind is Kind.QEMU else "relocate")
 
 
-def _await_move(world: World, service: Service) -> None:
+def _await_move(world: World, service: Service, guest: Guest) -> None:
+    del guest
     if service.node in world.ha.offline_since:
         _lose(world, service)
     elif service.result:
@@ -171,3 +187,16 @@ def _recover(world: World, service: Service, guest: Guest) -> None:
     guest.config.pop("lock", None)
     world.wrote(guest)
     service.enter("started" if service.request == "started" else "request_stop")
+
+
+_STEPS: Mapping[str, Callable[[World, Service, Guest], None]] = {
+    "request_stop": _await_stop,
+    "stopped": _rest,
+    "started": _keep,
+    "migrate": _await_move,
+    "relocate": _await_move,
+    "fence": _await_fence,
+    "recovery": _recover,
+    "error": _await_repair,
+}
+"""What the manager does about a service in each state."""

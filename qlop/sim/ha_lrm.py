@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from qlop.sim import lxc_power, power, qemu_migrate, schema, workers
 from qlop.sim.access import Identity
@@ -48,55 +49,54 @@ def _tick(world: World, name: str, beginning: int) -> None:
         if service.node == name and service.state and guest is not None:
             world.ha.active_nodes.add(name)
             if not service.busy and guest.node == name:
-                _work(world, service, guest)
+                _work(_Job(world=world, service=service, guest=guest))
 
 
-def _work(world: World, service: Service, guest: Guest) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A service to work on, and its guest."""
+
+    world: World
+    service: Service
+    guest: Guest
+
+
+def _work(job: _Job) -> None:
+    service, guest = job.service, job.guest
     match service.state:
         case "started":
             if guest.is_running:
                 service.result, service.failed_starts = "ok", 0
             elif not guest.restarting and service.result != "error":
                 service.result = ""
-                _fork(world, service, guest, "start", _starting(world, guest))
+                _fork(job, "start", _starting(job))
         case "request_stop" if not service.result:
             if not guest.is_running:
                 service.result, service.stop_timeout = "ok", ""
             elif service.stop_timeout == "0":
-                _fork(world, service, guest, "stop", _stopping(world, guest))
+                _fork(job, "stop", _stopping(job))
             else:
-                _fork(world, service, guest, "shutdown", _asking(world, service, guest))
+                _fork(job, "shutdown", _asking(job))
         case "migrate" | "relocate" if not service.result:
-            _move(world, service, guest)
+            _move(job)
         case _:
             return
 
 
-def _move(world: World, service: Service, guest: Guest) -> None:
-    goes_down = guest.kind is Kind.LXC or service.state == "relocate"
-    moving = _moving(world, service, guest)
-    if not goes_down or not guest.is_running:
-        _fork(world, service, guest, "migrate", moving)
+def _move(job: _Job) -> None:
+    goes_down = job.guest.kind is Kind.LXC or job.service.state == "relocate"
+    moving = _moving(job)
+    if not goes_down or not job.guest.is_running:
+        _fork(job, "migrate", moving)
         return
-
-    def then() -> None:
-        _fork(world, service, guest, "migrate", moving)
-
-    _fork(world, service, guest, "shutdown", _asking(world, service, guest), then)
+    _fork(job, "shutdown", _asking(job), then=lambda: _fork(job, "migrate", moving))
 
 
 _Work = Callable[[Task], Worker]
 
 
-def _fork(
-    world: World,
-    service: Service,
-    guest: Guest,
-    what: str,
-    work: _Work,
-    then: Callable[[], None] | None = None,
-) -> None:
-    uid = service.uid
+def _fork(job: _Job, what: str, work: _Work, then: Callable[[], None] | None = None) -> None:
+    service, uid = job.service, job.service.uid
 
     def watched(task: Task) -> Worker:
         result = "error"
@@ -109,10 +109,10 @@ def _fork(
                 _report(service, what, result, then)
 
     service.busy = workers.fork(
-        world,
-        node=guest.node,
-        kind=_NAMES[guest.kind, what],
-        subject=str(guest.vmid),
+        job.world,
+        node=job.guest.node,
+        kind=_NAMES[job.guest.kind, what],
+        subject=str(job.guest.vmid),
         user="root@pam",
         work=watched,
     )
@@ -130,7 +130,9 @@ def _report(service: Service, what: str, result: str, then: Callable[[], None] |
     service.result = result
 
 
-def _starting(world: World, guest: Guest) -> _Work:
+def _starting(job: _Job) -> _Work:
+    world, guest = job.world, job.guest
+
     def work(task: Task) -> Worker:
         if guest.kind is Kind.LXC:
             yield from power.start_ct(world, task, guest)
@@ -144,7 +146,9 @@ def _starting(world: World, guest: Guest) -> _Work:
     return work
 
 
-def _stopping(world: World, guest: Guest) -> _Work:
+def _stopping(job: _Job) -> _Work:
+    world, guest = job.world, job.guest
+
     def work(task: Task) -> Worker:
         del task
         yield world.spec.timing.stop_s
@@ -156,8 +160,10 @@ def _stopping(world: World, guest: Guest) -> _Work:
     return work
 
 
-def _asking(world: World, service: Service, guest: Guest) -> _Work:
-    given = service.stop_timeout if service.state == "request_stop" else ""
+def _asking(job: _Job) -> _Work:
+    world, guest = job.world, job.guest
+    is_stop = job.service.state == "request_stop"
+    given = job.service.stop_timeout if is_stop else ""
     timeout_s = float(given) if given.isdigit() else _SHUTDOWN_S
 
     def work(task: Task) -> Worker:
@@ -171,8 +177,9 @@ def _asking(world: World, service: Service, guest: Guest) -> _Work:
     return work
 
 
-def _moving(world: World, service: Service, guest: Guest) -> _Work:
-    target = service.target
+def _moving(job: _Job) -> _Work:
+    world, guest = job.world, job.guest
+    target = job.service.target
 
     def work(task: Task) -> Worker:
         task.say("task started by HA resource agent")

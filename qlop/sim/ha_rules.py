@@ -81,28 +81,36 @@ def _load(world: World, name: str) -> int:
 
 def complaint(world: World, name: str, rule: dict[str, str]) -> str:
     """Return what is wrong with a rule; empty if it may be."""
-    sids = split_list(rule.get("resources", ""))
-    for sid in sids:
+    for sid in split_list(rule.get("resources", "")):
         if sid not in world.ha.services:
             return f"resources: resource '{sid}' is not managed by HA"
-    others = {key: value for key, value in world.ha.rules.items() if key != name}
+    others = [other for key, other in world.ha.rules.items() if key != name]
     if rule.get("type") == "node-affinity":
-        for other in others.values():
-            if other.get("type") != "node-affinity":
-                continue
-            for sid in sids:
-                if sid in split_list(other.get("resources", "")):
-                    return (
-                        f"resources: resource '{sid}' is already used in another node "
-                        f"affinity rule"
-                    )
-        return ""
+        return _node_complaint(rule, others)
+    return _resource_complaint(world, rule, others)
+
+
+def _node_complaint(rule: dict[str, str], others: list[dict[str, str]]) -> str:
+    taken = {
+        sid
+        for other in others
+        if other.get("type") == "node-affinity"
+        for sid in split_list(other.get("resources", ""))
+    }
+    for sid in split_list(rule.get("resources", "")):
+        if sid in taken:
+            return f"resources: resource '{sid}' is already used in another node affinity rule"
+    return ""
+
+
+def _resource_complaint(world: World, rule: dict[str, str], others: list[dict[str, str]]) -> str:
+    sids = set(split_list(rule.get("resources", "")))
     if len(sids) < 2:
         return "resources: rule is ineffective as there are less than two resources"
     if rule.get("affinity") == "negative" and len(sids) > len(world.nodes):
         return "resources: rule defines more resources than available nodes"
-    for other in others.values():
+    for other in others:
         is_graded = len(set(priorities(other).values())) > 1
-        if is_graded and set(sids) & set(split_list(other.get("resources", ""))):
+        if is_graded and sids & set(split_list(other.get("resources", ""))):
             return "resources: resources are in node affinity rules with multiple priorities"
     return ""

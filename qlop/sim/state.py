@@ -270,6 +270,7 @@ class Task:
     on_end: list[str] = field(default_factory=list)
     fails_at: float | None = None
     fails_with: str = ""
+    spoiled_with: str = ""
     stopped: bool = False
 
     def say(self, text: str) -> None:

@@ -98,6 +98,8 @@ def lose(world: World, node: str) -> None:
 
 
 def _end(world: World, task: Task, text: str) -> None:
+    if text == "OK" and task.spoiled_with:
+        text = task.spoiled_with
     task.end_at = world.stamp()
     task.exit = text
     task.worker = None
@@ -120,8 +122,14 @@ def _end(world: World, task: Task, text: str) -> None:
 def _doom(world: World, task: Task) -> None:
     """Let armed faults decide at a task's birth whether it will die half-way, and when."""
     for fault in world.faults:
-        if fault.effect is Effect.TASK and fault.match.strikes_task(task.type, task.id, task.node):
-            chance = world.random.random() if fault.share < 1 else 0.0
-            if fault.draws(chance):
-                task.fails_at = world.now + fault.seconds
-                task.fails_with = fault.text
+        if fault.effect not in {Effect.TASK, Effect.SPOIL}:
+            continue
+        if not fault.match.strikes_task(task.type, task.id, task.node):
+            continue
+        if not fault.draws(world.random.random() if fault.share < 1 else 0.0):
+            continue
+        if fault.effect is Effect.SPOIL:
+            task.spoiled_with = fault.text
+        else:
+            task.fails_at = world.now + fault.seconds
+            task.fails_with = fault.text

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 _FAILS = "fault task-fails times=all"
 
+_SPOILS = "fault task-spoiled"
+
 _NO_QEMU = "start failed: QEMU exited with code 1"
 
 _DUMP_210 = "UPID:pve1:00003E9F:0009FC9D:6B050C53:vzdump:210:root@pam!test:"
@@ -20,6 +22,7 @@ ACTS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     "daemon down": {20_000: ("node pve1 daemon down",)},
     "running vm": {
         9_000: ("image local:150/vm-150-state-suspend-2026-11-24.raw",),
+        9_071: (f'{_SPOILS} task=qmsnapshot text="WARNINGS: 2"',),
         9_038: ("call PUT /nodes/pve1/qemu/150/config delete=net1",),
     },
     "stopped guests": {
@@ -79,6 +82,9 @@ ACTS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         31_245: ("node cl1 maintenance off",),
         31_268: ("node cl1 down",),
         31_284: ("quorum force",),
+    },
+    "containers, two nodes": {
+        32_291: (f'{_SPOILS} task=vzmigrate vmid=421 skip=0 text="migration problems" times=2',),
     },
     "log and tasks": {
         33_077: ("guest 450 set memory=80",),

@@ -96,7 +96,7 @@ def judge(played: Played) -> Verdict:
             _same(hide(ours), hide(theirs), diff, "task", values=False)
         else:
             _same(hide(ours), hide(theirs), diff, "data", values=False)
-    elif exchange.status == 200 and "/tasks/" in exchange.path:
+    elif exchange.status == 200 and "/tasks/" in exchange.path and exchange.is_json:
         outcome = False
     elif exchange.status == 200 and exchange.path.endswith("/config"):
         config = False if exchange.method == "GET" else None

@@ -35,6 +35,7 @@ TIMING = Timing(
     unpack_s=0.2,
     lxc_resize_s=21.0,
     migrate_s=4.0,
+    migrate_s_per_gib_memory=40.0,
     migrate_s_per_gib_disk=4.0,
 )
 """The laboratory's own pace: nothing to copy, no operating system to boot."""
