@@ -121,3 +121,12 @@ def test_clocks_can_jump(lab: Lab) -> None:
     lab.cluster.arm(Fault(effect=Effect.CLOCK, seconds=3600, match=Match(route="GET /version")))
     lab.call("GET", "/version")
     assert lab.get("/nodes/pve1/time")["time"] - before >= 3600
+
+
+def test_a_task_can_do_its_work_and_end_badly_all_the_same(lab: Lab) -> None:
+    match = Match(task="qmigrate")
+    lab.cluster.arm(Fault(effect=Effect.SPOIL, match=match, text="migration problems"))
+    form = {"target": "pve2", "with-local-disks": 1}
+    exit_text = lab.do("POST", "/nodes/pve1/qemu/101/migrate", **form)
+    assert exit_text == "migration problems"
+    assert lab.get("/nodes/pve2/qemu/101/config")["cores"] == 2
