@@ -9,7 +9,7 @@
 import shlex
 from collections.abc import Callable, Mapping
 
-from qlop.sim import drives, ha, hardware, power, qemu_options, volumes
+from qlop.sim import application, drives, ha, hardware, power, qemu_options, volumes
 from qlop.sim.access import Token
 from qlop.sim.cluster import Cluster
 from qlop.sim.engine import World
@@ -31,6 +31,9 @@ guest VMID rename NAME                           give it another name
 guest VMID clone NEWID                           copy it by hand, mark and all
 guest VMID agent hang | answer                   the guest agent goes silent, or speaks again
 guest VMID acpi deaf | listen                    the guest ignores shutdown requests, or not
+guest VMID app ok | slow | wrong | hung | down   how its application answers
+guest VMID app needs KEY=VALUE                   it answers wrongly with anything else
+guest VMID address 127.A.B.C PORT…               where it answers, in the real world
 guest VMID pool POOL | none                      put it into a pool
 guest VMID move NODE                             move its configuration file by hand
 volume VOLID[@NODE] remove                       a volume disappears from its storage
@@ -117,6 +120,8 @@ def _guest(cluster: Cluster, words: list[str]) -> str:
         case "acpi":
             guest.acpi_deaf = rest[0] == "deaf"
             return f"guest {guest.vmid}: shutdown requests are {'ignored' if guest.acpi_deaf else 'obeyed'}"
+        case "app" | "address":
+            return application.command(guest, verb, rest)
         case "pool":
             return _pool(world, guest, rest[0])
         case "move":
@@ -352,7 +357,7 @@ def _fault(cluster: Cluster, words: list[str]) -> str:
         share=float(pairs.get("share", "1")),
         seconds=float(pairs.get("seconds", "30")),
         status=int(pairs.get("status", "500")),
-        text=pairs.get("text", "internal error"),
+        text=pairs.get("text", ""),
     )
     cluster.arm(fault)
     return f"armed: {' '.join(words)}"
