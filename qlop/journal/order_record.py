@@ -18,6 +18,7 @@ from qlop.model.orders import (
     Freeze,
     Order,
     OrderKind,
+    Release,
     Revoke,
     Scope,
     ScopeKind,
@@ -82,7 +83,7 @@ def _own_fields(order: Order) -> dict[str, object]:
             }
         case Undelete():
             return {"service": order.service, "index": order.index}
-        case Adopt():
+        case Adopt() | Release():
             return {"vmid": order.vmid, "service": order.service, "index": order.index}
         case Revoke():
             return {"revoked": order.order}
@@ -128,6 +129,17 @@ def _order(found: _Fields) -> Order:
             )
         case OrderKind.ADOPT:
             return Adopt(
+                id=identity,
+                at=at,
+                by=by,
+                reason=reason,
+                until=until,
+                vmid=VmId(_number(found, "vmid")),
+                service=ServiceName(_text(found, "service")),
+                index=_number(found, "index"),
+            )
+        case OrderKind.RELEASE:
+            return Release(
                 id=identity,
                 at=at,
                 by=by,

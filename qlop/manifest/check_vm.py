@@ -45,10 +45,10 @@ def _check_processor(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
 
 
 def _check_firmware(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
-    if spec.bios == "ovmf" and spec.efi_disk is None and not _is_clone(spec):
+    if spec.bios == "ovmf" and spec.efi_disk is None and not devices.comes_with_disks(spec):
         message = "bios ovmf without efiDisk forgets its boot entries when it stops"
         yield scope.warning(("bios",), "no-efi-disk", message, "add efiDisk: {type: 4m}")
-    if spec.efi_disk is not None and spec.bios != "ovmf" and not _is_clone(spec):
+    if spec.efi_disk is not None and spec.bios != "ovmf" and not devices.comes_with_disks(spec):
         message = "efiDisk has no effect without bios: ovmf"
         yield scope.warning(("efiDisk",), "no-effect", message, "add bios: ovmf")
     if spec.rng is not None and spec.rng.source is None and scope.complete:
@@ -108,7 +108,7 @@ def _check_slots(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
 
 def _check_sources_of_disks(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
     """Check that what PVE has to make has a storage and a size."""
-    if spec.source is None or _is_clone(spec) or not scope.complete:
+    if spec.source is None or devices.comes_with_disks(spec) or not scope.complete:
         return
     if spec.source.image is not None and not spec.disks:
         message = "an image needs a disk to be imported into"
@@ -143,10 +143,8 @@ def _check_boot_order(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
         path: Path = ("bootOrder", position)
         if counts[device] > 1:
             yield scope.error(path, "duplicate", f"{device} is in bootOrder twice")
-        elif device not in known and spec.source is not None and not _is_clone(spec):
+        elif (
+            device not in known and spec.source is not None and not devices.comes_with_disks(spec)
+        ):
             message = f"there is no {device} to boot from"
             yield scope.warning(path, "no-such-device", message, "add it, or leave it out")
-
-
-def _is_clone(spec: ServiceSpec) -> bool:
-    return spec.source is not None and spec.source.clone is not None

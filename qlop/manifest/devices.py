@@ -41,11 +41,16 @@ def main_storage(spec: ServiceSpec) -> str | None:
     return spec.disks[0].storage if spec.disks else None
 
 
+def comes_with_disks(spec: ServiceSpec) -> bool:
+    """Return whether a guest has disks before any is made for it: a clone, an existing one."""
+    source = spec.source
+    return source is not None and (source.clone is not None or source.existing is not None)
+
+
 def vm_disks(spec: ServiceSpec) -> tuple[DesiredDisk, ...]:
     """Return a VM's disks with what PVE treats as disks: EFI, TPM and cloud-init."""
     found = [_disk(disk) for disk in spec.disks or ()]
-    is_clone = spec.source is not None and spec.source.clone is not None
-    companion = None if is_clone else main_storage(spec)
+    companion = None if comes_with_disks(spec) else main_storage(spec)
     if spec.efi_disk is not None:
         keys = spec.efi_disk.pre_enrolled_keys
         found.append(

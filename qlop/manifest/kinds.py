@@ -10,9 +10,9 @@ from qlop.manifest.marks import Path, Yaml
 _NO_HARDWARE = "a container has no hardware of its own: leave it out"
 
 _VM_ONLY: Mapping[tuple[str, ...], str] = {
-    ("source", "image"): "a container comes from source.archive or source.clone",
-    ("source", "iso"): "a container comes from source.archive or source.clone",
-    ("source", "empty"): "a container comes from source.archive or source.clone",
+    ("source", "image"): "a container comes from source.archive, clone or existing",
+    ("source", "iso"): "a container comes from source.archive, clone or existing",
+    ("source", "empty"): "a container comes from source.archive, clone or existing",
     ("cpu", "sockets"): "a container has cpu.cores",
     ("cpu", "type"): _NO_HARDWARE,
     ("cpu", "flags"): _NO_HARDWARE,
@@ -36,12 +36,13 @@ _VM_ONLY: Mapping[tuple[str, ...], str] = {
     ("tablet",): _NO_HARDWARE,
     ("kvm",): _NO_HARDWARE,
     ("snapshots", "memory"): "a container's memory is not kept: leave it out",
+    ("rollback", "memory"): "a container's memory is not kept: leave it out",
     ("networks", "model"): "a container's interface has a name, not a model",
     ("networks", "queues"): _NO_HARDWARE,
 }
 
 _CONTAINER_ONLY: Mapping[tuple[str, ...], str] = {
-    ("source", "archive"): "a VM comes from source.clone, image, iso or empty",
+    ("source", "archive"): "a VM comes from source.clone, image, iso, empty or existing",
     ("swap",): "swap of a VM is set up inside it; PVE gives it memory and balloon",
     ("rootfs",): "a VM has disks",
     ("mountPoints",): "a VM has disks",

@@ -14,10 +14,8 @@ from qlop.manifest.placeholder import fill
 from qlop.manifest.schema import ServiceSpec
 from qlop.model.guest import GuestKind, OptionValue
 from qlop.model.option import canonical
+from qlop.model.owner import OWN_TAG
 from qlop.model.units import MIB
-
-OWN_TAG = "qlop"
-"""Every guest of ours has it, so that people see at a glance whose it is."""
 
 _Values = dict[str, str | float | None]
 
@@ -25,7 +23,7 @@ _Values = dict[str, str | float | None]
 def shared_options(spec: ServiceSpec) -> dict[str, OptionValue]:
     """Return the options that all guests of a service have alike."""
     values: _Values = {
-        "tags": ";".join([OWN_TAG, *(spec.tags or ())]),
+        "tags": _tags(spec),
         "onboot": spec.on_boot,
         "startup": _startup(spec.startup),
         "protection": spec.protection,
@@ -55,7 +53,7 @@ def own_options(
 
     is_vm = spec.type == "vm"
     values: _Values = {
-        "name" if is_vm else "hostname": name,
+        "name" if is_vm else "hostname": _display_name(spec, filled(spec.guest_name), name),
         "description": filled(spec.description),
     }
     if is_vm and spec.cloud_init is not None:
@@ -82,6 +80,23 @@ def create_options(spec: ServiceSpec) -> dict[str, str]:
 def kind_of(spec: ServiceSpec) -> GuestKind:
     """Return the kind of guest that a resolved service has."""
     return GuestKind.VM if spec.type == "vm" else GuestKind.CONTAINER
+
+
+def is_existing(spec: ServiceSpec) -> bool:
+    """Return whether the service is about guests that were there before it."""
+    return spec.source is not None and spec.source.existing is not None
+
+
+def _tags(spec: ServiceSpec) -> str | None:
+    """Return the tags, None for those of an existing guest that nothing is said of."""
+    if spec.tags is None and is_existing(spec):
+        return None
+    return ";".join([OWN_TAG, *(spec.tags or ())])
+
+
+def _display_name(spec: ServiceSpec, said: str | None, name: str) -> str | None:
+    """Return what PVE calls a guest, None for an existing one that nothing is said of."""
+    return said or (None if is_existing(spec) else name)
 
 
 def _canonical(kind: GuestKind, values: _Values) -> dict[str, OptionValue]:

@@ -55,6 +55,12 @@ class Source(Part):
     empty: Literal[True] | None = Field(
         None, description="VM: nothing; empty disks, to be booted from the network."
     )
+    existing: Literal[True] | None = Field(
+        None,
+        description="A guest that is there already, to be adopted with `qlop adopt`. It needs"
+        " `vmid`, and is never made anew. Its tags and its name in PVE are left alone unless"
+        " `tags` and `guestName` are said.",
+    )
 
 
 class Cpu(Part):

@@ -23,6 +23,7 @@ class OrderKind(Enum):
     ACKNOWLEDGE = "acknowledge"
     UNDELETE = "undelete"
     ADOPT = "adopt"
+    RELEASE = "release"
     REVOKE = "revoke"
 
 
@@ -142,13 +143,22 @@ class Adopt(_Order):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Release(_Order):
+    """Cease to own a guest, which stays as it is: the reverse of ``Adopt``."""
+
+    vmid: VmId
+    service: ServiceName
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revoke(_Order):
     """End another order before its time. ``until`` says nothing: it is for good."""
 
     order: OrderId
 
 
-Order = Approve | Suspend | Freeze | BreakGlass | Acknowledge | Undelete | Adopt | Revoke
+Order = Approve | Suspend | Freeze | BreakGlass | Acknowledge | Undelete | Adopt | Release | Revoke
 
 _KINDS: Mapping[type, OrderKind] = {
     Approve: OrderKind.APPROVE,
@@ -158,6 +168,7 @@ _KINDS: Mapping[type, OrderKind] = {
     Acknowledge: OrderKind.ACKNOWLEDGE,
     Undelete: OrderKind.UNDELETE,
     Adopt: OrderKind.ADOPT,
+    Release: OrderKind.RELEASE,
     Revoke: OrderKind.REVOKE,
 }
 
@@ -181,6 +192,8 @@ class Orders:
     acknowledged: tuple[Acknowledge, ...] = ()
     undeleted: Mapping[tuple[ServiceName, int], Undelete] = field(default_factory=dict)
     adoptions: Mapping[VmId, Adopt] = field(default_factory=dict)
+    releases: Mapping[VmId, Release] = field(default_factory=dict)
+    """Of an adoption and a release of one guest the later one stands."""
 
     def __iter__(self) -> Iterator[Order]:
         """Go through them, by kind, then in the order in which they were given."""
@@ -191,6 +204,12 @@ class Orders:
         yield from self.approvals.values()
         yield from self.undeleted.values()
         yield from self.adoptions.values()
+        yield from self.releases.values()
+
+
+def approval_id(action: ActionId) -> str:
+    """Return the short form of an action's id, under which it is shown and approved."""
+    return action.rpartition("/")[2][:8]
 
 
 def fold(records: Iterable[Order]) -> Orders:
@@ -214,7 +233,7 @@ def in_force(orders: Orders, now: datetime) -> Orders:
 def _sorted(orders: Iterable[Order]) -> Orders:
     approvals: dict[ActionId, Approve] = {}
     undeleted: dict[tuple[ServiceName, int], Undelete] = {}
-    adoptions: dict[VmId, Adopt] = {}
+    holdings: dict[VmId, Adopt | Release] = {}
     suspensions: list[Suspend] = []
     freezes: list[Freeze] = []
     glasses: list[BreakGlass] = []
@@ -233,8 +252,8 @@ def _sorted(orders: Iterable[Order]) -> Orders:
                 acknowledged.append(order)
             case Undelete():
                 undeleted[order.service, order.index] = order
-            case Adopt():
-                adoptions[order.vmid] = order
+            case Adopt() | Release():
+                holdings[order.vmid] = order
             case Revoke():
                 pass
     return Orders(
@@ -244,5 +263,6 @@ def _sorted(orders: Iterable[Order]) -> Orders:
         glasses=tuple(glasses),
         acknowledged=tuple(acknowledged),
         undeleted=undeleted,
-        adoptions=adoptions,
+        adoptions={vmid: one for vmid, one in holdings.items() if isinstance(one, Adopt)},
+        releases={vmid: one for vmid, one in holdings.items() if isinstance(one, Release)},
     )

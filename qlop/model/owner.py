@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from qlop.model.ids import ClusterName, ServiceName, VmId
 
+OWN_TAG = "qlop"
+"""The tag by which people see at a glance whose a guest is. It proves nothing."""
+
 OPEN_WITNESS = "open:"
 """In the mark of a container whose witness PVE chooses (it has no NIC of ours yet).
 Sealing replaces it by the witness that the container then has."""

@@ -11,6 +11,7 @@ from qlop.model.desired import (
     DesiredDisk,
     DesiredGuest,
     EmptySource,
+    ExistingSource,
     ImageSource,
     IsoSource,
 )
@@ -212,7 +213,7 @@ def _create_params(birth: Birth) -> Mapping[str, str]:
             params["ostemplate"] = volume
         case IsoSource(volume=volume, slot=slot):
             params[slot] = f"{volume},media=cdrom"
-        case CloneSource() | ImageSource() | EmptySource():
+        case CloneSource() | ImageSource() | EmptySource() | ExistingSource():
             pass
     return params
 

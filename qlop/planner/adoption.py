@@ -1,0 +1,381 @@
+"""Decide who becomes ours and who ceases to be: on a person's order, and with nothing changed.
+
+A guest is adopted by writing the owner mark into its notes. Before that it is proved that
+nothing else would be done to it: it is planned as if it carried the mark already, and if
+anything would follow, it is held and the difference shown. Releasing takes the mark away.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from qlop.model.action import ConfigureGuest
+from qlop.model.consent import Consent, Consents
+from qlop.model.desired import DesiredGuest, ExistingSource
+from qlop.model.guest import GuestKind, OptionValue, Power
+from qlop.model.history import EXPECTS_DIGEST
+from qlop.model.ids import GuestName
+from qlop.model.impact import Impact
+from qlop.model.observed import GuestConfig, ObservedGuest
+from qlop.model.owner import OWN_TAG, OwnerMark, signed_description, strip_mark
+from qlop.model.plan import Change, PlanInput, Premise
+from qlop.model.reading import Known
+from qlop.model.verdict import Held, Hold
+from qlop.planner import present
+from qlop.planner.config import change_of
+from qlop.planner.draft import Draft
+from qlop.planner.ownership import Place
+from qlop.planner.step import Step, Steps, place_of
+
+NOTES_MAX = 8192
+"""Characters that PVE takes as notes (``description`` in its API schema)."""
+
+_PASSING = frozenset(
+    {Hold.IS_TEMPLATE, Hold.LOCKED, Hold.NODE_OFFLINE, Hold.POWER_UNKNOWN, Hold.TASK_RUNNING}
+)
+"""Holds that say nothing about whether the guest is as its manifest says."""
+
+CHANGES_SHOWN = 6
+"""So many differences are named in a verdict; ``qlop adopt --dry-run`` shows all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What adopting a guest amounts to: ``step`` if nothing else would be done to it.
+
+    ``changes`` and ``reasons`` say what would be done to it, were it ours as it is.
+    """
+
+    want: DesiredGuest
+    guest: ObservedGuest
+    step: Step | None = None
+    held: Held | None = None
+    changes: tuple[Change, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def trials(source: PlanInput) -> Mapping[GuestName, Trial]:
+    """Return what it would amount to to adopt each guest that manifests name by VMID.
+
+    Guests that are ours, or are not there, are left out. No order is needed for that.
+    """
+    draft = Draft(source)
+    found: dict[GuestName, Trial] = {}
+    for name in sorted(source.desired.guests):
+        want = source.desired.guests[name]
+        guest = _named(draft, want)
+        if guest is not None and place_of(want) not in draft.ownership.owned:
+            found[name] = _try(draft, want, guest)
+    return found
+
+
+def plan_guests(draft: Draft, missing: Iterable[DesiredGuest]) -> list[DesiredGuest]:
+    """Note what becomes of guests that are to be adopted; return those that are not.
+
+    One is to be adopted if somebody ordered it, or if its manifest says that it exists.
+    """
+    trial = Draft(draft.source)
+    left = [want for want in missing if not _plan_guest(draft, trial, want)]
+    draft.capacity.was_asked |= trial.capacity.was_asked
+    return left
+
+
+def _plan_guest(draft: Draft, scratch: Draft, want: DesiredGuest) -> bool:
+    guest = _named(draft, want)
+    is_existing = isinstance(want.source, ExistingSource)
+    if guest is None or place_of(want) in draft.ownership.doubled:
+        if is_existing and guest is None:
+            draft.conclude(want.name, None, _missing(want))
+        return is_existing and guest is None
+    order = draft.orders.adoptions.get(guest.vmid)
+    is_ordered = order is not None and (order.service, order.index) == place_of(want)
+    if not is_ordered and not is_existing:
+        return False
+    trial = _try(scratch, want, guest)
+    if trial.step is None:
+        assert trial.held is not None, "what is not adopted is held"
+        draft.conclude(want.name, guest.vmid, trial.held)
+    elif not is_ordered:
+        draft.conclude(want.name, guest.vmid, _waiting(want, guest))
+    else:
+        draft.decide(want.name, guest.vmid, place_of(want), Steps(steps=(trial.step,)))
+    return True
+
+
+def plan_release(draft: Draft, name: GuestName, place: Place, guest: ObservedGuest) -> bool:
+    """Note that a guest of ours is let go of; return whether somebody ordered that."""
+    order = draft.orders.releases.get(guest.vmid)
+    if order is None or (order.service, order.index) != place:
+        return False
+    want = draft.source.desired.guests.get(name)
+    held = _release_hold(draft, want, guest)
+    steps = Steps(held=held) if held is not None else Steps(steps=(_release(name, guest),))
+    draft.decide(name, guest.vmid, place, steps)
+    return True
+
+
+def _named(draft: Draft, want: DesiredGuest) -> ObservedGuest | None:
+    """Return the guest that exists under the VMID that a manifest names."""
+    return draft.source.observed.guests.get(want.vmid) if want.vmid is not None else None
+
+
+def _try(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Trial:
+    """Return what adopting a guest amounts to. ``draft`` is not used for anything else."""
+    held = _identity_hold(draft, want, guest)
+    if held is not None:
+        return Trial(want=want, guest=guest, held=held)
+    assert isinstance(guest.config, Known), "an unread configuration is held"
+    have = guest.config.value
+    mark = OwnerMark(
+        cluster=draft.source.desired.cluster.name,
+        service=want.service,
+        index=want.index,
+        vmid=guest.vmid,
+        witness=have.witness,
+    )
+    ours = _as_if_marked(want, have, mark)
+    needed = present.needs(draft, _eager(want), replace(guest, config=Known(ours)))
+    changes = tuple(change for step in needed.steps for change in step.changes)
+    reasons = tuple(step.reason for step in needed.steps if not step.changes)
+    if not needed.steps and needed.held is None:
+        return Trial(want=want, guest=guest, step=_marking(want, guest, have, ours))
+    if needed.held is not None:
+        reasons = (*reasons, needed.held.message)
+        held = needed.held if needed.held.reason in _PASSING and not needed.steps else None
+    if held is None:
+        held = _differs(want, guest, [*map(_shown, changes), *reasons])
+    return Trial(want=want, guest=guest, held=held, changes=changes, reasons=reasons)
+
+
+def _as_if_marked(want: DesiredGuest, have: GuestConfig, mark: OwnerMark) -> GuestConfig:
+    """Return the configuration as it will be: with the mark, and our tag if tags are said."""
+    options: dict[str, OptionValue] = dict(have.options)
+    options["description"] = signed_description(_text(have, "description"), mark)
+    tags = want.options.get("tags", "")
+    if isinstance(tags, str) and OWN_TAG in tags.split(";"):
+        there = filter(None, _text(have, "tags").split(";"))
+        options["tags"] = ";".join(sorted({OWN_TAG, *there}))
+    return replace(have, options=options, mark=mark)
+
+
+def _marking(
+    want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, ours: GuestConfig
+) -> Step:
+    assert ours.mark is not None, "it was made with one"
+    changes = [change_of("owner mark", "", ours.mark.witness, Impact.NONE)]
+    written = {"description": _text(ours, "description")}
+    if _text(ours, "tags") != _text(have, "tags"):
+        written["tags"] = _text(ours, "tags")
+        changes.append(change_of("tags", _text(have, "tags"), written["tags"], Impact.NONE))
+    return _step(
+        want.name,
+        guest,
+        have,
+        written=written,
+        changes=changes,
+        reason="somebody ordered to adopt it, and it is as its manifest says",
+    )
+
+
+def _release(name: GuestName, guest: ObservedGuest) -> Step:
+    assert isinstance(guest.config, Known), "ownership is proven by the configuration"
+    have = guest.config.value
+    assert have.mark is not None, "ownership is proven by the mark"
+    changes = [change_of("owner mark", have.mark.witness, "", Impact.NONE)]
+    text = strip_mark(_text(have, "description"))
+    kept = {"description": text} if text else {}
+    deleted: tuple[str, ...] = () if text else ("description",)
+    tags = _text(have, "tags").split(";")
+    if OWN_TAG in tags:
+        left = ";".join(tag for tag in tags if tag != OWN_TAG)
+        changes.append(change_of("tags", _text(have, "tags"), left, Impact.NONE))
+        kept |= {"tags": left} if left else {}
+        deleted += () if left else ("tags",)
+    return _step(
+        name,
+        guest,
+        have,
+        written=kept,
+        deleted=deleted,
+        changes=changes,
+        reason="somebody ordered to release it",
+    )
+
+
+def _step(
+    name: GuestName,
+    guest: ObservedGuest,
+    have: GuestConfig,
+    *,
+    written: Mapping[str, str],
+    changes: Iterable[Change],
+    reason: str,
+    deleted: tuple[str, ...] = (),
+) -> Step:
+    action = ConfigureGuest(
+        subject=name,
+        vmid=guest.vmid,
+        kind=guest.kind,
+        node=guest.node,
+        digest=have.digest,
+        set=written,
+        delete=deleted,
+    )
+    return Step(
+        action=action,
+        reason=reason,
+        impact=Impact.NONE,
+        premise=Premise(mark=have.mark, witness=have.witness),
+        takes=(f"node:{guest.node}",),
+        expects={EXPECTS_DIGEST: have.digest},
+        changes=tuple(changes),
+    )
+
+
+def _identity_hold(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Held | None:
+    """Return why a guest can't be known well enough to be adopted, or is another's."""
+    if not isinstance(guest.config, Known):
+        return Held(
+            reason=Hold.CONFIG_UNREAD,
+            message=f"{_who(guest)} is not adopted: its configuration could not be read",
+            remedy="bring its node back, or see that the token may VM.Audit it",
+        )
+    have = guest.config.value
+    if guest.power is Power.UNKNOWN:
+        return Held(
+            reason=Hold.POWER_UNKNOWN,
+            message=f"{_who(guest)} is not adopted: {guest.node} does not say whether it runs",
+            remedy="wait for the node's statistics, or look at pvestatd there",
+        )
+    if guest.power is Power.SUSPENDED:
+        return Held(
+            reason=Hold.LOCKED,
+            message=f"{_who(guest)} is not adopted: it is hibernated, and PVE refuses every"
+            " change until it has been started",
+            remedy="start it and shut it down in PVE",
+        )
+    flying = draft.source.history.inflight.values()
+    if any(one.intended.vmid == guest.vmid for one in flying):
+        return Held(reason=Hold.IN_FLIGHT, message=f"an action on {guest.vmid} has not ended")
+    held = _owner_hold(draft, guest, have)
+    if held is not None:
+        return held
+    if not have.witness:
+        return _adoption_hold(
+            f"{_who(guest)} has no SMBIOS UUID: a copy could not be told from it",
+            "give it one in PVE (Options, SMBIOS settings), which takes effect with a restart",
+        )
+    if want.snapshots.keep or want.snapshots.prune:
+        return _adoption_hold(
+            f"{_who(guest)} should have snapshots, which adopting it would take or delete",
+            "leave snapshots out of its manifest until it is adopted",
+        )
+    return _notes_hold(want, guest, have)
+
+
+def _owner_hold(draft: Draft, guest: ObservedGuest, have: GuestConfig) -> Held | None:
+    mark = have.mark
+    if mark is None or mark.vmid != guest.vmid or mark.witness != have.witness:
+        return None  # None, or that of the guest which this is a copy of.
+    owner = f"{mark.service}, guest {mark.index}"
+    if mark.cluster != draft.source.desired.cluster.name:
+        return _adoption_hold(
+            f"{_who(guest)} belongs to the qlop of cluster {mark.cluster} ({owner})",
+            "release it there, or remove the owner mark (last line) from its notes",
+        )
+    return _adoption_hold(
+        f"{_who(guest)} is ours already, as {owner}",
+        f"`qlop release {mark.service}`, then adopt it again; or put its manifest back",
+    )
+
+
+def _notes_hold(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Held | None:
+    # Cluster, service, VMID and witness have limits of their own; this is more than they need.
+    room = NOTES_MAX - 400
+    length = len(_text(have, "description"))
+    if length <= room:
+        return None
+    return _adoption_hold(
+        f"{_who(guest)} has notes of {length} characters, and {want.name}'s owner mark needs"
+        f" room: PVE takes {NOTES_MAX}",
+        f"shorten its notes to {room} characters",
+    )
+
+
+def _release_hold(draft: Draft, want: DesiredGuest | None, guest: ObservedGuest) -> Held | None:
+    node = draft.source.observed.nodes.get(guest.node)
+    if node is None or not node.online:
+        return Held(
+            reason=Hold.NODE_OFFLINE,
+            message=f"it is to be released, and its node {guest.node} is offline",
+        )
+    if guest.lock and guest.power is not Power.SUSPENDED:
+        return Held(reason=Hold.LOCKED, message=f"it is to be released, and locked ({guest.lock})")
+    if want is not None and want.vmid is None:
+        return _adoption_hold(
+            "it is to be released, but a new one would be made in its place: its manifest is"
+            " there and names no vmid",
+            f"remove its manifest, or write vmid: {guest.vmid} into it",
+        )
+    return None
+
+
+def _eager(want: DesiredGuest) -> DesiredGuest:
+    """Return what is wanted with nothing that waits: whatever would ever be done counts."""
+
+    def now(said: Consent) -> Consent:
+        return Consent.DO if said in {Consent.ASK, Consent.WINDOW} else said
+
+    said = want.consents
+    consents = Consents(
+        none=now(said.none),
+        hot=now(said.hot),
+        reboot=now(said.reboot),
+        downtime=now(said.downtime),
+        data_loss=now(said.data_loss),
+        fields={name: now(one) for name, one in said.fields.items()},
+    )
+    return replace(want, consents=consents)
+
+
+def _missing(want: DesiredGuest) -> Held:
+    return _adoption_hold(
+        f"there is no guest {want.vmid}, and its manifest says source.existing:"
+        " it is never made anew",
+        f"restore it under VMID {want.vmid}, or give the manifest another source",
+    )
+
+
+def _waiting(want: DesiredGuest, guest: ObservedGuest) -> Held:
+    return _adoption_hold(
+        f"{_who(guest)} is as its manifest says, and not adopted yet: it is left alone",
+        f"qlop adopt {want.name}",
+    )
+
+
+def _differs(want: DesiredGuest, guest: ObservedGuest, shown: list[str]) -> Held:
+    more = len(shown) - CHANGES_SHOWN
+    rest = f" and {more} more" if more > 0 else ""
+    return _adoption_hold(
+        f"{_who(guest)} is not as its manifest says, so it is not adopted:"
+        f" {'; '.join(shown[:CHANGES_SHOWN])}{rest}",
+        f"see `qlop adopt {want.name} --dry-run`; change the manifest, or the guest in PVE",
+    )
+
+
+def _adoption_hold(message: str, remedy: str) -> Held:
+    return Held(reason=Hold.ADOPTION, message=message, remedy=remedy)
+
+
+def _shown(change: Change) -> str:
+    return f"{change.field} is {change.old or 'not set'} and should be {change.new or 'not set'}"
+
+
+def _who(guest: ObservedGuest) -> str:
+    kind = "VM" if guest.kind is GuestKind.VM else "container"
+    return f"{kind} {guest.vmid} ({guest.name or 'unnamed'}) on {guest.node}"
+
+
+def _text(have: GuestConfig, key: str) -> str:
+    value = have.options.get(key, "")
+    assert isinstance(value, str), "neither notes nor tags are a property string"
+    return value
