@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
+from qlop.model.health import Answer, NetworkCheck
 from qlop.model.history import JournalRecord
 from qlop.model.orders import Order, Orders
 
@@ -208,6 +209,17 @@ class RemoteShell(Protocol):
         Raises:
             PortError: ``TRANSIENT`` if no node could be asked, ``DENIED`` if the key or
                 the host key was refused.
+        """
+        ...
+
+
+class Prober(Protocol):
+    """Whether a guest's service answers, over the network."""
+
+    async def probe(self, address: str, check: NetworkCheck) -> Answer:
+        """Return what one question came to. Whoever asks sets the time limit.
+
+        Whatever goes wrong is an answer: nothing is raised.
         """
         ...
 

@@ -7,7 +7,7 @@ import re
 import shlex
 
 from qlop.ports import Json
-from qlop.sim import drives, power, qemu_options
+from qlop.sim import application, power, qemu_options
 from qlop.sim.call import Call, Handler, Handlers
 from qlop.sim.state import Guest, Run
 from qlop.sim.wire import ApiError, Row
@@ -187,14 +187,10 @@ def _facts(call: Call, guest: Guest, name: str) -> Json:
 
 def _interfaces(guest: Guest) -> list[Json]:
     rows: list[Json] = [_interface("lo", "00:00:00:00:00:00", "127.0.0.1", 8)]
-    for key in drives.numbered(guest.config, "net"):
-        mac = qemu_options.parse_net(guest.config[key]).get("macaddr", "").lower()
-        number = key[3:]
-        wanted = drives.parse(guest.config.get(f"ipconfig{number}", ""), "ip").get("ip", "dhcp")
-        ip, _, prefix = wanted.partition("/")
-        if not prefix:
-            ip = f"10.{guest.vmid // 62500 % 250}.{guest.vmid // 250 % 250}.{guest.vmid % 250 + 2}"
-        rows.append(_interface(f"eth{number}", mac, ip, int(prefix or "24")))
+    for name, ip, prefix in application.addresses(guest):
+        card = guest.config[f"net{name[3:]}"]
+        mac = qemu_options.parse_net(card).get("macaddr", "").lower()
+        rows.append(_interface(name, mac, ip, prefix))
     return rows
 
 

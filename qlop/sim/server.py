@@ -28,6 +28,7 @@ from aiohttp import web
 from qlop.ports import Json
 from qlop.sim import forms, script, tls
 from qlop.sim.cluster import Cluster
+from qlop.sim.servants import Servants
 from qlop.sim.wire import ApiError, SimRequest, SimResponse, extjs
 
 _LOCK_POLL_S = 0.25
@@ -69,6 +70,7 @@ class SimServer:
         self._sites: dict[str, web.TCPSite] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._minding = asyncio.Lock()
+        self._servants = Servants(cluster, speed=lambda: self._speed)
         self.ports: dict[str, int] = {}
 
     @property
@@ -136,6 +138,7 @@ class SimServer:
 
     async def _mind_ports(self) -> None:
         async with self._minding:
+            await self._servants.mind()
             for name in self.cluster.world.nodes:
                 if self.cluster.world.is_reachable(name) and name not in self._sites:
                     await self._open(name)
@@ -148,6 +151,7 @@ class SimServer:
             self._watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watcher
+        await self._servants.close()
         if self._runner is not None:
             await self._runner.cleanup()
         self._sites.clear()

@@ -30,6 +30,20 @@ class Os(Enum):
     """An operating system with the QEMU guest agent."""
 
 
+class App(Enum):
+    """How a guest's application does its work."""
+
+    OK = "ok"
+    SLOW = "slow"
+    """It answers well, and later than anybody waits."""
+    WRONG = "wrong"
+    """It answers with an error."""
+    HUNG = "hung"
+    """It takes connections and never answers."""
+    DOWN = "down"
+    """Nobody listens."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Volume:
     """A disk image, an archive or an ISO on a storage.
@@ -136,6 +150,12 @@ class Guest:
     restarting: bool = False
     """An API reboot has stopped the process; ``qmeventd`` will start it again."""
     traffic: tuple[int, int, int, int] = (0, 0, 0, 0)
+    app: App = App.OK
+    app_needs: str = ""
+    """``KEY=VALUE`` of its configuration without which its application answers wrongly."""
+    address: str = ""
+    """An address on the loopback network at which it answers on ``ports``, really."""
+    ports: tuple[int, ...] = ()
 
     @property
     def lock(self) -> str | None:

@@ -291,7 +291,8 @@ def interfaces(call: Call) -> Json:
     rows: list[Json] = [_interface("lo", "00:00:00:00:00:00", "127.0.0.1/8")]
     for key in drives.numbered(guest.config, "net"):
         net = drives.parse(guest.config[key], "name")
-        rows.append(_interface(net["name"], net["hwaddr"].lower(), net.get("ip", "")))
+        served = f"{guest.address}/8" if guest.address and key == "net0" else net.get("ip", "")
+        rows.append(_interface(net["name"], net["hwaddr"].lower(), served))
     return rows
 
 
