@@ -40,6 +40,10 @@ class Invariants:
         if call.method is Method.DELETE:
             self._check_removal(call, what, desired)
 
+    def forget(self) -> None:
+        """Count anew: the journal was lost, and with it what was sent under its entries."""
+        self._sent.clear()
+
     def check_end(self) -> None:
         """Note what is wrong with how the cluster was left."""
         seen: dict[tuple[str, str, str], int] = {}

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
+
 from qlop.controller.cycle import CycleResult, Engine
 from qlop.controller.loop import Loop
 from qlop.controller.manifests import Manifests
@@ -92,6 +94,11 @@ class Life:
         self._executor: Executor | None = None
         self._loop: Loop | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_dead(self) -> bool:
+        """Return whether it was killed, or has stopped."""
+        return not self._alive
 
     @property
     def is_idle(self) -> bool:
@@ -255,8 +262,8 @@ class Life:
         return True
 
     async def _die_at(self, moment: str) -> None:
-        flying = [one for one in self._shared.disk.records if isinstance(one, Intended)]
-        if flying and self._is_deadly(moment, flying[-1].verb.value):
+        action = structlog.contextvars.get_contextvars()["action"]
+        if self._is_deadly(moment, action.split("/")[1]):
             await self._hang_if_dead()
 
     async def _hang_if_dead(self) -> None:

@@ -283,6 +283,7 @@ class Stage:
         if verb == "start":
             former = self._lives.get(name)
             if former is not None:
+                assert former.is_dead, f"{name} runs already"
                 await former.ended()
                 self._ended.append(former)
             self._lives[name] = Life(name, self._shared)
@@ -320,6 +321,7 @@ class Stage:
                 self._disk.full = what == "full"
             case "lost":
                 self._disk.records.clear()
+                self._invariants.forget()
             case _:
                 raise AssertionError(what)
 

@@ -12,6 +12,7 @@ _NOISE: tuple[tuple[re.Pattern[str], str], ...] = (
      r"UPID:\1:\2:\3"),
     (re.compile(r"BC:24:11(:[0-9A-F]{2}){3}", re.IGNORECASE), "<mac>"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
+    (re.compile(r"\.tmp\.\d+"), ".tmp"),
 )  # fmt: skip
 
 _LONGEST = 240
