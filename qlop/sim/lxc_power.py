@@ -158,6 +158,9 @@ def _say(world: World, task: Task, text: str) -> None:
     task.say(f"{at:%Y-%m-%d %H:%M:%S} {text}")
 
 
+_ABORTED = "ERROR: migration aborted (duration 00:00:00)"
+
+
 def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
     """Migrate a container; the HA manager uses it too.
 
@@ -171,12 +174,7 @@ def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
     check_lock(guest)
     began, was_running = world.now, guest.is_running
     if was_running and not call.flag("restart"):
-        _say(
-            world,
-            task,
-            "ERROR: migration aborted (duration 00:00:00): lxc live migration is currently not "
-            "implemented",
-        )
+        _say(world, task, f"{_ABORTED}: lxc live migration is currently not implemented")
         raise TaskError("migration aborted")
     guest.config["lock"] = "migrate"
     write(world, guest)
@@ -197,7 +195,7 @@ def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
             volumes.drop(world, copy)
         guest.config.pop("lock", None)
         world.wrote(guest)
-        _say(world, task, f"ERROR: migration aborted (duration 00:00:00): {error}")
+        _say(world, task, f"{_ABORTED}: {error}")
         raise TaskError("migration aborted") from error
     _arrive(world, guest, target, moves)
     if was_running:
@@ -205,11 +203,8 @@ def work(world: World, task: Task, vmid: int, call: Call) -> Worker:
         yield world.spec.timing.lxc_start_s
         power.launch(world, guest)
     seconds = int(world.now - began)
-    _say(
-        world,
-        task,
-        f"migration finished successfully (duration 00:{seconds // 60:02d}:{seconds % 60:02d})",
-    )
+    duration = f"00:{seconds // 60:02d}:{seconds % 60:02d}"
+    _say(world, task, f"migration finished successfully (duration {duration})")
 
 
 def _copy_volumes(

@@ -175,6 +175,19 @@ def _vm_row(world: World, guest: Guest, *, full: bool) -> Row:
     return row
 
 
+_SUPPORT: Row = {
+    "pbs-dirty-bitmap": True,
+    "pbs-dirty-bitmap-migration": True,
+    "pbs-dirty-bitmap-savevm": True,
+    "pbs-library-version": "1.5.1",
+    "pbs-masterkey": True,
+    "query-bitmap-info": True,
+    "backup-access-api": True,
+    "backup-fleecing": True,
+    "backup-max-workers": True,
+}
+
+
 def _add_running_vm(world: World, guest: Guest, run: Run, row: Row, *, full: bool) -> None:
     cpu, share = load_of(guest, world.now)
     memory = maxmem(guest)
@@ -194,6 +207,12 @@ def _add_running_vm(world: World, guest: Guest, run: Run, row: Row, *, full: boo
     if not full:
         del row["diskread"], row["diskwrite"]
         return
+    _add_details(world, guest, run, row, memory=memory, share=share, uptime=uptime)
+
+
+def _add_details(
+    world: World, guest: Guest, run: Run, row: Row, *, memory: int, share: float, uptime: int
+) -> None:
     row["running-machine"] = run.machine
     row["running-qemu"] = "10.0.13"
     row["balloon"] = memory
@@ -225,17 +244,7 @@ def _add_running_vm(world: World, guest: Guest, run: Run, row: Row, *, full: boo
         for key in run.devices
         if drives.is_drive(key) and key not in {"efidisk0", "tpmstate0"}
     }
-    row["proxmox-support"] = {
-        "pbs-dirty-bitmap": True,
-        "pbs-dirty-bitmap-migration": True,
-        "pbs-dirty-bitmap-savevm": True,
-        "pbs-library-version": "1.5.1",
-        "pbs-masterkey": True,
-        "query-bitmap-info": True,
-        "backup-access-api": True,
-        "backup-fleecing": True,
-        "backup-max-workers": True,
-    }
+    row["proxmox-support"] = dict(_SUPPORT)
 
 
 def _ct_row(world: World, guest: Guest) -> Row:
