@@ -46,7 +46,11 @@ def difference(name: str, transcript: str) -> str:
 
 def _play(name: str, chosen: argparse.Namespace) -> bool:
     began = time.perf_counter()
-    played = stage.play(story.read(name))
+    try:
+        played = stage.play(story.read(name))
+    except (AssertionError, ValueError) as error:
+        print(f"!! {name}: can't be played: {error}", file=sys.stderr)
+        return False
     took = time.perf_counter() - began
     differs = difference(name, played.transcript)
     if chosen.times:

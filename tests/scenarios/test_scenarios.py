@@ -6,7 +6,10 @@ from tests.scenarios import stage, stories, story
 
 
 def _cases() -> list[object]:
-    return [pytest.param(name, id=name) for name in story.names()]
+    return [
+        pytest.param(name, id=name, marks=[pytest.mark.slow] if story.is_slow(name) else [])
+        for name in story.names()
+    ]
 
 
 @pytest.mark.parametrize("name", _cases())
