@@ -81,6 +81,7 @@ def ensure_ticking(world: World) -> None:
 
 def set_maintenance(world: World, node: str, *, is_on: bool) -> None:
     """Put a node into maintenance mode, or end it: its guests leave, and come back."""
+    world.ha.asked.add(node)
     if is_on:
         world.ha.maintenance.add(node)
     else:

@@ -1,6 +1,5 @@
 """Configure HA resources and rules, and show what the manager believes."""
 
-import datetime as dt
 import hashlib
 
 from qlop.ports import Json
@@ -164,10 +163,10 @@ def remove(call: Call) -> Json:
 def _purge_rules(world: World, sid: str) -> None:
     for name, rule in list(world.ha.rules.items()):
         left = [item for item in split_list(rule["resources"]) if item != sid]
-        if len(left) < (2 if rule["type"] == "resource-affinity" else 1):
-            del world.ha.rules[name]
-        else:
+        if left:
             rule["resources"] = ",".join(left)
+        else:
+            del world.ha.rules[name]
 
 
 def migrate(call: Call) -> Json:
@@ -192,122 +191,6 @@ def _move(call: Call, what: str) -> Json:
     row: Row = {"sid": sid, "requested-node": node}
     if together := ha_rules.companions(call.world, sid, "positive"):
         row["comigrated-resources"] = list[Json](together)
-        for other in together:
-            call.world.ha.services[other].command = (what, node)
-    return row
-
-
-def _date(at: float) -> str:
-    return f"{dt.datetime.fromtimestamp(int(at), tz=dt.UTC):%a %b %e %H:%M:%S %Y}"
-
-
-def current(call: Call) -> Json:
-    """Answer ``GET /cluster/ha/status/current``."""
-    world = call.world
-    quorate = world.is_quorate()
-    rows: list[Json] = [
-        {
-            "id": "quorum",
-            "type": "quorum",
-            "node": call.contacted,
-            "quorate": 1 if quorate else 0,
-            "status": "OK" if quorate else "No quorum on node '" + call.contacted + "'!",
-        }
-    ]
-    if not world.ha.master:
-        rows += [_service_row(world, service) for service in world.ha.services.values()]
-        return rows
-    master, now = world.ha.master, world.stamp()
-    rows.append(
-        {
-            "id": "master",
-            "type": "master",
-            "node": master,
-            "timestamp": now,
-            "status": f"{master} ({'active' if quorate else 'old timestamp - dead?'}, {_date(now)})",
-        }
-    )
-    for name, node in sorted(world.nodes.items()):
-        mode = "active" if name in world.ha.active_nodes else "idle"
-        if name in world.ha.maintenance:
-            mode = "maintenance mode"
-        at = node.down_at if not node.up else now
-        if not node.up:
-            mode = "old timestamp - dead?"
-        rows.append(
-            {
-                "id": f"lrm:{name}",
-                "type": "lrm",
-                "node": name,
-                "timestamp": int(at),
-                "status": f"{name} ({mode}, {_date(at)})",
-            }
-        )
-    for service in (*world.ha.services.values(), *world.ha.leaving.values()):
-        rows.append(_service_row(world, service))
-    return rows
-
-
-def _service_row(world: World, service: Service) -> Row:
-    options, told = service.options, ha.told_state(world, service)
-    row: Row = {
-        "id": f"service:{service.sid}",
-        "type": "service",
-        "sid": service.sid,
-        "node": service.node,
-        "state": told,
-        "request_state": service.request,
-        "max_restart": int(options.get("max_restart", "1")),
-        "max_relocate": int(options.get("max_relocate", "1")),
-        "failback": int(options.get("failback", "1")),
-        "status": f"{service.sid} ({service.node}, {told})",
-    }
-    if service.state:
-        row["crm_state"] = service.state
-    if "comment" in options:
-        row["comment"] = options["comment"]
-    return row
-
-
-def _believed(service: Service) -> Row:
-    row: Row = {"node": service.node, "state": service.state, "uid": f"{service.uid}"}
-    if service.is_running:
-        row["running"] = 1
-    if service.target:
-        row["target"] = service.target
-    return row
-
-
-def manager(call: Call) -> Json:
-    """Answer ``GET /cluster/ha/status/manager_status``."""
-    world = call.world
-    row: Row = {
-        "quorum": {"node": call.contacted, "quorate": "1" if world.is_quorate() else "0"},
-        "manager_status": {"node_status": {}},
-    }
-    if not world.ha.master:
-        return row
-    row["manager_status"] = {
-        "master_node": world.ha.master,
-        "timestamp": world.stamp(),
-        "node_status": {
-            name: "online" if node.up else "unknown" for name, node in world.nodes.items()
-        },
-        "service_status": {
-            service.sid: _believed(service)
-            for service in world.ha.services.values()
-            if service.state
-        },
-    }
-    row["lrm_status"] = {
-        name: {
-            "mode": "maintenance" if name in world.ha.maintenance else "active",
-            "state": "active" if name in world.ha.active_nodes else "wait_for_agent_lock",
-            "timestamp": world.stamp(),
-            "results": {},
-        }
-        for name in world.nodes
-    }
     return row
 
 
@@ -318,8 +201,6 @@ HANDLERS: Handlers = {
     "GET /cluster/ha/groups": groups,
     "POST /cluster/ha/groups": create_group,
     "GET /cluster/ha/status": status_index,
-    "GET /cluster/ha/status/current": current,
-    "GET /cluster/ha/status/manager_status": manager,
     "GET /cluster/ha/resources": resources,
     "POST /cluster/ha/resources": add,
     f"GET {_RESOURCE}": resource,

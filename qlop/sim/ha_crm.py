@@ -27,6 +27,8 @@ _STEPS_MAX = 5
 def begin(world: World) -> None:
     """Start the manager's and the local managers' rounds."""
     world.ha.ticking = True
+    world.ha.looked_at = world.now
+    world.ha.heard_at = dict.fromkeys(world.nodes, world.now)
     world.ha.beginnings += 1
     world.ha.master = world.ha.master or next(iter(world.nodes))
     world.schedule(_FIRST_LOOK_S, lambda: _tick(world))
@@ -40,6 +42,7 @@ def _tick(world: World) -> None:
     world.schedule(TICK_S, lambda: _tick(world))
     if not world.is_quorate():
         return
+    world.ha.looked_at = world.now
     world.ha.leaving.clear()
     here = ha_rules.online(world)
     for name in world.nodes:
@@ -104,6 +107,7 @@ def _await_repair(world: World, service: Service, guest: Guest) -> None:
     if service.request == "disabled":
         service.enter("stopped")
         service.relocations = service.failed_starts = 0
+        service.failed_nodes.clear()
 
 
 def _obey(world: World, service: Service) -> bool:
@@ -116,6 +120,11 @@ def _obey(world: World, service: Service) -> bool:
         return False
     service.target = target
     service.enter(what)
+    for sid in ha_rules.companions(world, service.sid, "positive"):
+        other = world.ha.services.get(sid)
+        if other is not None and other.state == "started" and other.node != target:
+            other.target = target
+            other.enter(what)
     return True
 
 
@@ -144,6 +153,8 @@ def _place(world: World, service: Service, guest: Guest) -> None:
     failed = service.result == "error"
     if failed:
         service.relocations += 1
+        if service.node not in service.failed_nodes:
+            service.failed_nodes.append(service.node)
         if service.relocations > int(service.options.get("max_relocate", "1")):
             service.enter("error")
             return
@@ -151,6 +162,7 @@ def _place(world: World, service: Service, guest: Guest) -> None:
     elif service.result == "ok":
         service.is_running = True
         service.relocations = 0
+        service.failed_nodes.clear()
     node = ha_rules.choose(world, service, elsewhere=failed)
     if node and node != service.node:
         if service.node in world.ha.maintenance:

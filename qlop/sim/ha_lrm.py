@@ -44,6 +44,7 @@ def _tick(world: World, name: str, beginning: int) -> None:
     world.schedule(_TICK_S, lambda: _tick(world, name, beginning))
     if not world.is_online(name) or not world.is_quorate():
         return
+    world.ha.heard_at[name] = world.now
     for _, service in sorted(world.ha.services.items()):
         guest = world.guests.get(service.vmid)
         if service.node == name and service.state and guest is not None:

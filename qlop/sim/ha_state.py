@@ -28,6 +28,7 @@ class Service:
     relocations: int = 0
     left_for_maintenance: str = ""
     stop_timeout: str = ""
+    failed_nodes: list[str] = field(default_factory=list)
 
     @property
     def request(self) -> str:
@@ -59,6 +60,11 @@ class HaState:
     active_nodes: set[str] = field(default_factory=set)
     maintenance: set[str] = field(default_factory=set)
     offline_since: dict[str, float] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    """Nodes for which maintenance was ever asked or ended."""
+    looked_at: float = 0.0
+    heard_at: dict[str, float] = field(default_factory=dict)
+    """When each local manager last did its round."""
     ticking: bool = False
     beginnings: int = 0
     """Counts when the rounds were begun: rounds of an earlier beginning die out."""

@@ -164,3 +164,27 @@ def test_a_managed_guest_is_destroyed_only_with_purge() -> None:
     )
     assert lab.do("DELETE", "/nodes/pve1/qemu/101", purge=1) == "OK"
     assert lab.get("/cluster/ha/resources") == []
+
+
+def test_guests_that_belong_together_move_together() -> None:
+    lab = managed()
+    form = {"newid": 102, "full": 1, "storage": "nas"}
+    assert lab.do("POST", "/nodes/pve1/qemu/9000/clone", **form) == "OK"
+    lab.must("POST", "/cluster/ha/resources", sid="vm:102", state="started")
+    lab.later(ROUNDS_S)
+    rule = {"rule": "together", "type": "resource-affinity", "affinity": "positive"}
+    lab.must("POST", "/cluster/ha/rules", **rule, resources="vm:101,vm:102")
+    answer = lab.must("POST", f"{RESOURCE}/migrate", node="pve2")
+    assert answer["comigrated-resources"] == ["vm:102"]
+    lab.later(ROUNDS_S)
+    assert lab.listed(101)["node"] == lab.listed(102)["node"] == "pve2"
+
+
+def test_the_manager_says_since_when_it_has_not_heard_of_a_node() -> None:
+    lab = managed()
+    lab.by_hand("node pve3 down")
+    lab.later(ROUNDS_S)
+    rows = {row["id"]: row["status"] for row in lab.get("/cluster/ha/status/current")}
+    assert rows["lrm:pve3"].startswith("pve3 (old timestamp - dead?, ")
+    assert rows["lrm:pve1"].startswith("pve1 (active, ")
+    assert rows["lrm:pve2"].startswith("pve2 (idle, ")

@@ -111,7 +111,9 @@ def test_nonsense_is_refused(lab: Lab, command: str) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SimServer]:
-    guest = GuestSpec(vmid=110, node="pve1", config={"scsi0": "local-lvm:3", "boot": "order=scsi0"})
+    guest = GuestSpec(
+        vmid=110, node="pve1", config={"scsi0": "local-lvm:3", "boot": "order=scsi0"}
+    )
     spec = replace(world.hospital(), guests=(*world.hospital().guests, guest))
     one = SimServer(Cluster(spec, seed=1, now=START), speed=200)
     with one.in_background():
