@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from qlop.model.action import Verb
+from qlop.model.consent import Consent, Consents
 from qlop.model.desired import (
     CloneSource,
     Desired,
@@ -18,13 +19,14 @@ from qlop.model.desired import (
 )
 from qlop.model.finding import Origin
 from qlop.model.guest import Disk, GuestKind, Nic, OptionValue, Power
-from qlop.model.history import Ending, Finished, History, Intended
+from qlop.model.history import Ending, Finished, History, Intended, Reprieve, Tombstone
 from qlop.model.ids import (
     ActionId,
     ClusterName,
     CycleId,
     GuestName,
     NodeName,
+    OrderId,
     PoolId,
     Revision,
     ServiceName,
@@ -35,15 +37,21 @@ from qlop.model.node import ObservedNode, ObservedStorage
 from qlop.model.observed import (
     GuestConfig,
     Observed,
+    ObservedBackup,
     ObservedGuest,
     ObservedSnapshot,
     ObservedTask,
+    Verification,
 )
+from qlop.model.orders import Order, Undelete
+from qlop.model.orders import fold as fold_orders
 from qlop.model.owner import OwnerMark, derived_mac, derived_uuid, signed_description
 from qlop.model.plan import PlanInput
 from qlop.model.policy import Policy
 from qlop.model.reading import Known, Reading
+from qlop.model.rollout import Update
 from qlop.model.units import GIB
+from qlop.model.unmanaged import Unmanaged
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 CLUSTER = ClusterName("testland")
@@ -56,6 +64,12 @@ WEB_VMID = VmId(10000)
 TEMPLATE = VmId(9000)
 ORIGIN = Origin(file="web.yaml")
 RANGE = (10000, 10999)
+
+
+UNASKED = Consents()
+"""What a manifest consents to that says nothing of changes."""
+WILLING = Consents(reboot=Consent.DO, downtime=Consent.DO)
+"""Whatever does not lose data may be done at any time."""
 
 
 def mark(
@@ -95,8 +109,7 @@ def desired_guest(
     placement: Placement | None = None,
     snapshots: Snapshots | None = None,
     may_stop: bool = False,
-    may_reboot: bool = False,
-    may_relocate: bool = False,
+    consents: Consents = UNASKED,
     memory_bytes: int = 2 * GIB,
 ) -> DesiredGuest:
     """A running VM cloned from a template, of which nothing else is declared."""
@@ -118,8 +131,7 @@ def desired_guest(
         snapshots=snapshots if snapshots is not None else Snapshots(),
         shutdown_timeout=timedelta(seconds=120),
         may_stop=may_stop,
-        may_reboot=may_reboot,
-        may_relocate=may_relocate,
+        consents=consents,
         memory_bytes=memory_bytes,
         origin=ORIGIN,
     )
@@ -150,7 +162,7 @@ def desired(
             service: DesiredService(
                 name=service,
                 guests=tuple(names),
-                max_unavailable=max_unavailable,
+                update=Update(max_unavailable=max_unavailable),
                 labels={},
                 annotations={},
                 profiles=(),
@@ -330,6 +342,7 @@ def observed(
     gaps: tuple[str, ...] = (),
     taken_at: datetime = NOW,
     stores: Iterable[ObservedStorage] | None = None,
+    backups: Mapping[int, Reading[tuple[ObservedBackup, ...]]] | None = None,
 ) -> Observed:
     """A healthy cluster of three nodes with these guests and one template."""
     there = [*guests, *([template()] if with_template else [])]
@@ -344,11 +357,63 @@ def observed(
         storages={(store.storage, store.node): store for store in stores},
         tasks=tasks,
         gaps=gaps,
+        backups={VmId(vmid): reading for vmid, reading in (backups or {}).items()},
+    )
+
+
+def tombstone(
+    vmid: int = WEB_VMID,
+    *,
+    service: str = WEB,
+    index: int = 1,
+    name: str = "web",
+    at: datetime = NOW,
+    witness: str | None = None,
+    digest: str = "d1",
+) -> Tombstone:
+    """The tombstone of the web guest, set now."""
+    return Tombstone(
+        at=at,
+        service=ServiceName(service),
+        index=index,
+        vmid=VmId(vmid),
+        name=GuestName(name),
+        witness=witness if witness is not None else mark(service, index, vmid).witness,
+        digest=digest,
+    )
+
+
+def reprieve(vmid: int = WEB_VMID, *, at: datetime = NOW) -> Reprieve:
+    """What takes the tombstone of the web guest away."""
+    return Reprieve(
+        at=at, service=WEB, index=1, vmid=VmId(vmid), name=GuestName(WEB), reason="a test"
+    )
+
+
+def backup(
+    vmid: int = WEB_VMID,
+    *,
+    taken_at: datetime = NOW,
+    kind: GuestKind = GuestKind.VM,
+    verification: Verification = Verification.NOT_OFFERED,
+) -> ObservedBackup:
+    """A backup on ``nas``, begun now."""
+    return ObservedBackup(
+        volume=f"nas:backup/vzdump-{kind.value}-{vmid}-{taken_at:%Y_%m_%d-%H_%M_%S}.zst",
+        storage=NAS,
+        node=PVE1,
+        kind=kind,
+        taken_at=taken_at,
+        verification=verification,
     )
 
 
 def plan_input(
-    want: Desired, have: Observed, history: History | None = None, now: datetime = NOW
+    want: Desired,
+    have: Observed,
+    history: History | None = None,
+    now: datetime = NOW,
+    orders: Iterable[Order] = (),
 ) -> PlanInput:
     """What the planner is given."""
     return PlanInput(
@@ -356,6 +421,22 @@ def plan_input(
         observed=have,
         history=history if history is not None else History(),
         now=now,
+        orders=fold_orders(orders),
+    )
+
+
+def undelete(
+    service: str = WEB, index: int = 1, *, until: datetime = NOW + timedelta(days=1)
+) -> Undelete:
+    """Somebody wants the web guest back, for a day."""
+    return Undelete(
+        id=OrderId("u1"),
+        at=NOW,
+        by="root",
+        reason="a mistake",
+        until=until,
+        service=ServiceName(service),
+        index=index,
     )
 
 
@@ -415,3 +496,8 @@ def finished(
 
 def _owned_config(vmid: int) -> GuestConfig:
     return config(mark(vmid=vmid))
+
+
+def unmanaged(vmid: int = 101, name: str = "mail", why: str = "it has no owner mark") -> Unmanaged:
+    """A VM on ``pve1`` that is not ours."""
+    return Unmanaged(vmid=VmId(vmid), name=name, kind=GuestKind.VM, node=PVE1, why=why)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 
 from qlop.model.action import Verb
+from qlop.model.consent import Consent, Consents
 from qlop.model.desired import (
     ArchiveSource,
     CloneSource,
@@ -37,15 +38,20 @@ from qlop.model.node import ObservedNode, ObservedStorage
 from qlop.model.observed import (
     GuestConfig,
     Observed,
+    ObservedBackup,
     ObservedGuest,
     ObservedSnapshot,
     ObservedTask,
+    Verification,
 )
+from qlop.model.orders import Order
+from qlop.model.orders import fold as fold_orders
 from qlop.model.owner import OwnerMark, derived_mac, derived_uuid
 from qlop.model.plan import PlanInput
-from qlop.model.policy import Fuse, Policy, Prune
-from qlop.model.reading import Known, Unknown
+from qlop.model.policy import BackupNeed, Fuse, Policy, Prune, Pruning
+from qlop.model.reading import Known, Reading, Unknown
 from qlop.model.units import GIB, MIB
+from qlop.model.window import CalendarWindow
 from tests import builders as b
 
 VM, CT = GuestKind.VM, GuestKind.CONTAINER
@@ -62,12 +68,17 @@ class World:
     desired: Desired
     observed: Observed
     records: tuple[JournalRecord, ...] = ()
+    orders: tuple[Order, ...] = ()
 
     @property
     def source(self) -> PlanInput:
         """Return what the planner is given."""
         return PlanInput(
-            desired=self.desired, observed=self.observed, history=fold(self.records), now=b.NOW
+            desired=self.desired,
+            observed=self.observed,
+            history=fold(self.records),
+            now=b.NOW,
+            orders=fold_orders(self.orders),
         )
 
 
@@ -171,6 +182,48 @@ def nics(draw: st.DrawFn, kind: GuestKind) -> tuple[DesiredNic, ...]:
     return tuple(found)
 
 
+_WORDS = st.sampled_from([Consent.DO, Consent.DO, Consent.WINDOW, Consent.ASK, Consent.WARN])
+_FIELDS = st.sampled_from(
+    [
+        "memory",
+        "cores",
+        "tags",
+        "net0",
+        "net0.bridge",
+        "scsi0",
+        "scsi0.size",
+        "mp0.backup",
+        "description",
+        "power",
+        "placement",
+        "rootfs.size",
+    ]
+)
+CONSENTS = st.one_of(
+    st.builds(
+        Consents,
+        reboot=st.sampled_from([Consent.DO, Consent.ASK]),
+        downtime=st.sampled_from([Consent.DO, Consent.ASK]),
+    ),
+    st.builds(
+        Consents,
+        none=_WORDS,
+        hot=_WORDS,
+        reboot=_WORDS,
+        downtime=_WORDS,
+        fields=st.dictionaries(_FIELDS, st.sampled_from(Consent), max_size=3),
+    ),
+)
+"""Mostly as plain as most manifests are."""
+NIGHT = CalendarWindow(
+    name="night", weekdays=frozenset(range(7)), start=time(1), end=time(5), zone="UTC"
+)
+WHOLE_DAY = CalendarWindow(
+    name="always", weekdays=frozenset(range(7)), start=time(0), end=time(0), zone="UTC"
+)
+WINDOWS = st.sampled_from([(), (NIGHT,), (WHOLE_DAY,), (NIGHT, WHOLE_DAY)])
+
+
 @st.composite
 def services(draw: st.DrawFn, name: str) -> tuple[DesiredGuest, ...]:
     """The guests of one service: alike, but for their number."""
@@ -198,8 +251,8 @@ def services(draw: st.DrawFn, name: str) -> tuple[DesiredGuest, ...]:
         snapshots=Snapshots(keep=keep, prune=draw(st.booleans()), memory=draw(st.booleans())),
         shutdown_timeout=timedelta(seconds=60),
         may_stop=draw(st.booleans()),
-        may_reboot=draw(st.booleans()),
-        may_relocate=draw(st.booleans()),
+        consents=draw(CONSENTS),
+        windows=draw(WINDOWS),
         memory_bytes=int(str(opted["memory"])) * MIB,
         origin=b.ORIGIN,
     )
@@ -218,9 +271,15 @@ def services(draw: st.DrawFn, name: str) -> tuple[DesiredGuest, ...]:
     )
 
 
+PRUNINGS = st.builds(
+    Pruning,
+    mode=st.sampled_from([*Prune, Prune.DESTROY]),
+    grace=st.sampled_from([timedelta(), timedelta(days=2), timedelta(days=7)]),
+    backup=st.sampled_from(BackupNeed),
+)
 POLICIES = st.builds(
     Policy,
-    prune=st.sampled_from(Prune),
+    prune=PRUNINGS,
     fuse=st.sampled_from([Fuse(), Fuse(guests=20), Fuse(guests=0, share=0.5)]),
 )
 
@@ -529,6 +588,71 @@ def journals(
     return tuple(records)
 
 
+AGES = st.sampled_from(
+    [timedelta(), timedelta(days=1), timedelta(days=2), timedelta(days=7), timedelta(days=90)]
+)
+
+
+@st.composite
+def graves(draw: st.DrawFn, guests: Sequence[ObservedGuest]) -> tuple[JournalRecord, ...]:
+    """Tombstones of guests that are there: of most as they are, of some as they were."""
+    records: list[JournalRecord] = []
+    for guest in guests:
+        config = guest.config.value if isinstance(guest.config, Known) else None
+        if config is None or config.mark is None or draw(st.integers(0, 2)) == 0:
+            continue
+        stone = b.tombstone(
+            guest.vmid,
+            service=config.mark.service,
+            index=config.mark.index,
+            at=b.NOW - draw(AGES),
+            witness=config.witness,
+            digest=draw(st.sampled_from([config.digest, config.digest, config.digest, "d0"])),
+        )
+        records.append(stone)
+        if draw(st.integers(0, 5)) == 0:
+            records.append(b.reprieve(guest.vmid))
+    return tuple(records)
+
+
+@st.composite
+def backups(
+    draw: st.DrawFn, guests: Sequence[ObservedGuest]
+) -> dict[int, Reading[tuple[ObservedBackup, ...]]]:
+    """What backups there are of some guests, as far as that can be seen."""
+    found: dict[int, Reading[tuple[ObservedBackup, ...]]] = {}
+    for guest in guests:
+        seen = draw(st.sampled_from(["many", "many", "none", "unknown", "unasked"]))
+        if seen == "unknown":
+            found[guest.vmid] = Unknown("no answer")
+        elif seen != "unasked":
+            count = draw(st.integers(1, 2)) if seen == "many" else 0
+            made = [
+                b.backup(
+                    guest.vmid,
+                    taken_at=b.NOW - draw(AGES) + timedelta(minutes=draw(st.integers(-1, 9))),
+                    kind=draw(st.sampled_from([guest.kind, guest.kind, CT])),
+                    verification=draw(st.sampled_from(Verification)),
+                )
+                for _ in range(count)
+            ]
+            found[guest.vmid] = Known(tuple(made))
+    return found
+
+
+@st.composite
+def undeletions(draw: st.DrawFn, guests: Sequence[ObservedGuest]) -> tuple[Order, ...]:
+    """Orders to keep some guests, a few of which have ended."""
+    orders: list[Order] = []
+    for guest in guests:
+        config = guest.config.value if isinstance(guest.config, Known) else None
+        if config is None or config.mark is None or draw(st.integers(0, 6)):
+            continue
+        until = b.NOW + draw(st.sampled_from([timedelta(days=1), timedelta()]))
+        orders.append(b.undelete(config.mark.service, config.mark.index, until=until))
+    return tuple(orders)
+
+
 @st.composite
 def _tasks(draw: st.DrawFn, guests: Sequence[ObservedGuest]) -> tuple[ObservedTask, ...]:
     if not guests or draw(st.integers(0, 3)):
@@ -559,8 +683,14 @@ def worlds(draw: st.DrawFn) -> World:
         with_template=False,
         stores=[one for one in stores() if draw(st.integers(0, 12)) != 0],
         tasks=draw(_tasks(guests)),
+        backups=draw(backups(guests)),
     )
-    return World(desired=desired, observed=observed, records=draw(journals(desired, guests)))
+    return World(
+        desired=desired,
+        observed=observed,
+        records=(*draw(journals(desired, guests)), *draw(graves(guests))),
+        orders=draw(undeletions(guests)),
+    )
 
 
 @st.composite

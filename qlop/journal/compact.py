@@ -18,6 +18,8 @@ from qlop.model.history import (
     History,
     Intended,
     JournalRecord,
+    Reprieve,
+    Tombstone,
     fold,
 )
 from qlop.model.ids import ActionId
@@ -50,10 +52,22 @@ def forgettable(records: Sequence[JournalRecord], keep_after: datetime) -> froze
         for unit in units
         if id(unit) not in needed and unit.newest < keep_after
         for place in unit.places
-    )
+    ) | _past_notices(records, keep_after)
     kept = [record for place, record in enumerate(records) if place not in gone]
     same = _without_counts(fold(kept)) == _without_counts(fold(records))
     return gone if same else frozenset()
+
+
+def _past_notices(records: Sequence[JournalRecord], keep_after: datetime) -> frozenset[int]:
+    """Return where the old notices are that say nothing of what stands now."""
+    standing = fold(records).tombstones
+    return frozenset(
+        place
+        for place, record in enumerate(records)
+        if isinstance(record, Tombstone | Reprieve)
+        and record.at < keep_after
+        and standing.get(record.vmid) is not record
+    )
 
 
 def _units(records: Sequence[JournalRecord]) -> list[_Unit]:
@@ -73,6 +87,8 @@ def _units(records: Sequence[JournalRecord]) -> list[_Unit]:
                 known.newest = max(known.newest, record.at)
                 if isinstance(record, Finished) and known.ending in {None, Ending.UNKNOWN}:
                     known.ending = record.ending
+            case Tombstone() | Reprieve():
+                pass
     return units
 
 
@@ -113,6 +129,8 @@ def _roles(unit: _Unit) -> Iterator[tuple[object, ...]]:
         yield ("owing", intended.subject)
     if intended.verb in {Verb.REGENERATE, Verb.START, Verb.REBOOT, Verb.DESTROY}:
         yield ("paid", intended.subject)
+    if intended.verb is Verb.START:
+        yield ("ran", place)
     if intended.verb is Verb.DESTROY:
         yield ("destroyed", place)
 

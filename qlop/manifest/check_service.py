@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from qlop.manifest import facts, vocabulary
+from qlop.manifest import facts, options, vocabulary
+from qlop.manifest.check_care import check_care
+from qlop.manifest.check_changes import check_changes
 from qlop.manifest.check_container import check_container
 from qlop.manifest.check_network import check_networks
 from qlop.manifest.check_vm import check_vm
@@ -30,6 +32,8 @@ def check_service(
     yield from check_networks(scope, spec)
     yield from _check_own_range(scope, spec)
     yield from _check_placement(scope, spec)
+    yield from check_changes(scope, spec, cluster)
+    yield from check_care(scope, spec)
     if cluster is not None:
         yield from _check_vmids(scope, spec, cluster)
         yield from _check_nodes(scope, spec, cluster)
@@ -61,13 +65,17 @@ def _check_source(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
             ("iso", source.iso),
             ("archive", source.archive),
             ("empty", source.empty),
+            ("existing", source.existing),
         )
         if value is not None
     ]
     if len(named) != 1:
         message = f"source names {' and '.join(named) or 'nothing'}; a guest comes from one place"
-        hint = "name one of clone, image, iso, archive and empty"
+        hint = "name one of clone, image, iso, archive, empty and existing"
         yield scope.error(("source",), "one-source", message, hint)
+    if source.existing and spec.vmid is None:
+        message = "source.existing without vmid: which guest is meant?"
+        yield scope.error(("source", "existing"), "missing", message, "write vmid: and its VMID")
     clone = source.clone
     if clone is not None and clone.template is None and scope.complete:
         message = "the template to clone is missing"
@@ -96,6 +104,8 @@ def _check_own_range(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
     if last - first + 1 < guests:
         message = f"vmidRange has room for {last - first + 1} guests, and there are {guests}"
         yield scope.error(("vmidRange",), "range-too-small", message, "widen it")
+    if options.is_existing(spec):
+        return
     if spec.vmid is not None and not first <= spec.vmid <= last - guests + 1:
         message = f"vmid {spec.vmid} with {guests} guests is outside of vmidRange {first}-{last}"
         yield scope.error(("vmid",), "vmid-outside-range", message, "leave one of them out")
@@ -123,6 +133,8 @@ def _check_placement(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
 
 
 def _check_vmids(scope: Scope, spec: ServiceSpec, cluster: ClusterSpec) -> Iterator[Finding]:
+    if options.is_existing(spec):  # Its VMID is a fact, whatever range there is for new guests.
+        return
     first, last = cluster.vmid_range or DEFAULT_RANGE
     guests = spec.replicas or 1
     if spec.vmid is not None and spec.vmid_range is None:

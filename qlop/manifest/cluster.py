@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from qlop.manifest import windows
 from qlop.manifest.marks import Path
 from qlop.manifest.schema import (
     DEFAULT_VMID_RANGE,
@@ -10,13 +11,24 @@ from qlop.manifest.schema import (
     ClusterSpec,
     FusePart,
     LimitsPart,
+    LostServices,
     PolicyPart,
+    PrunePart,
 )
 from qlop.manifest.validate import Entry, error
 from qlop.model.desired import DesiredCluster
 from qlop.model.finding import Finding
 from qlop.model.ids import ClusterName, NodeName, StorageId
-from qlop.model.policy import Fuse, Limits, Policy, Prune
+from qlop.model.policy import (
+    BackupNeed,
+    Fuse,
+    FuseLimit,
+    Limits,
+    Policy,
+    Prune,
+    Pruning,
+    Strike,
+)
 from qlop.model.units import format_span
 
 DEFAULT_INTERVAL = timedelta(seconds=30)
@@ -53,6 +65,29 @@ def check_cluster(entry: Entry, spec: ClusterSpec) -> Iterator[Finding]:
         message = "an overcommit of 0% leaves no memory for any guest"
         path = ("spec", "policy", "memoryOvercommit")
         yield error(entry.document, path, "too-small", message, "write 100%")
+    yield from _check_windows(entry, spec.policy or PolicyPart.model_construct())
+
+
+def _check_windows(entry: Entry, part: PolicyPart) -> Iterator[Finding]:
+    names: set[str] = set()
+    for position, one in enumerate(part.windows or ()):
+        path: Path = ("spec", "policy", "windows", position)
+        found = windows.problem(one)
+        if found is not None:
+            key, message, hint = found
+            yield error(entry.document, (*path, key), "window", message, hint)
+        if one.name is None:
+            message = "a window of the cluster needs a name"
+            yield error(entry.document, path, "missing", message, "write name: night")
+        elif one.name in names:
+            message = f"there is a window {one.name} already"
+            yield error(entry.document, (*path, "name"), "duplicate", message, "rename it")
+        names.add(one.name or "")
+    for position, dark in enumerate(part.blackouts or ()):
+        if dark.end < dark.start:  # ISO dates sort as they come.
+            message = f"it ends on {dark.end}, before it begins on {dark.start}"
+            path = ("spec", "policy", "blackouts", position, "end")
+            yield error(entry.document, path, "contradiction", message, "end is the last day")
 
 
 def lower_cluster(entry: Entry, spec: ClusterSpec) -> DesiredCluster:
@@ -71,8 +106,9 @@ def lower_cluster(entry: Entry, spec: ClusterSpec) -> DesiredCluster:
 def _policy(part: PolicyPart) -> Policy:
     plain = Policy()
     backoff = part.backoff or BackoffPart.model_construct()
+    zone = part.timezone or windows.DEFAULT_ZONE
     return Policy(
-        prune=plain.prune if part.prune is None else Prune(part.prune),
+        prune=_pruning(part.prune or PrunePart.model_construct()),
         fuse=_fuse(part.fuse or FusePart.model_construct()),
         limits=_limits(part.limits or LimitsPart.model_construct()),
         memory_reserve_share=_or(part.memory_reserve, plain.memory_reserve_share),
@@ -80,13 +116,40 @@ def _policy(part: PolicyPart) -> Policy:
         storage_reserve_share=_or(part.storage_reserve, plain.storage_reserve_share),
         backoff_first=backoff.first or plain.backoff_first,
         backoff_max=backoff.max or plain.backoff_max,
+        windows=windows.lower_windows(part.windows or (), zone),
+        blackouts=tuple(windows.lower_blackouts(part.blackouts or (), zone)),
+    )
+
+
+def _pruning(part: PrunePart) -> Pruning:
+    plain = Pruning()
+    return Pruning(
+        mode=plain.mode if part.mode is None else Prune(part.mode),
+        grace=plain.grace if part.grace is None else part.grace,
+        backup=plain.backup if part.backup is None else BackupNeed(part.backup),
     )
 
 
 def _fuse(part: FusePart) -> Fuse:
     plain = Fuse()
-    guests = plain.guests if part.guests is None else part.guests
-    return Fuse(guests=guests, share=_or(part.share, plain.share))
+    lost = part.lost_services or LostServices.model_construct()
+    said = (
+        (Strike.DESTROY, part.destroy),
+        (Strike.STOP, part.stop),
+        (Strike.REBOOT, part.reboot),
+        (Strike.MOVE, part.move),
+    )
+    return Fuse(
+        guests=plain.guests if part.guests is None else part.guests,
+        share=_or(part.share, plain.share),
+        kinds={
+            strike: FuseLimit(guests=limit.guests or 0, share=limit.share or 0)
+            for strike, limit in said
+            if limit is not None
+        },
+        lost_services=plain.lost_services if lost.services is None else lost.services,
+        lost_share=_or(lost.share, plain.lost_share),
+    )
 
 
 def _limits(part: LimitsPart) -> Limits:

@@ -1,5 +1,7 @@
 """Describe how a guest is kept: when it starts, where it runs, what may be done to it."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from qlop.manifest import fields
@@ -59,14 +61,46 @@ class Shutdown(Part):
     )
 
 
-class Allow(Part):
-    """What qlop may do to a running guest to bring a change about."""
+Word = Literal["do", "window", "ask", "warn"]
+FieldWord = Literal["do", "window", "ask", "warn", "ignore"]
 
-    reboot: bool | None = Field(
-        None, description="Reboot it for what takes effect only then. Else the change waits."
+
+class ImpactConsents(Part):
+    """What may be done by what it costs those who use the guest.
+
+    What costs more is never freer than what costs less: with `hot: ask` a reboot needs to
+    be asked for too.
+    """
+
+    none: Word | None = Field(None, description="Nobody notices; `do` by default.")
+    hot: Word | None = Field(
+        None, description="Done while it runs, hardly noticed (a live migration); `do` by default."
     )
-    relocate: bool | None = Field(
+    reboot: Word | None = Field(
         None,
-        description="Move it although that interrupts it: a container restarts, a VM that"
-        " can't move live is shut down, moved and started.",
+        description="A reboot, for what takes effect only then; `ask` by default. Until then"
+        " PVE keeps the change pending.",
+    )
+    downtime: Word | None = Field(
+        None, description="It is not available meanwhile; `ask` by default."
+    )
+    data_loss: Literal["ask", "warn"] | None = Field(
+        None, description="Something stored is gone afterwards; `ask` by default."
+    )
+
+
+class Changes(Part):
+    """What qlop may change, and when.
+
+    `do`: at once. `window`: while one of its `windows` is open. `ask`: when somebody has
+    approved exactly this action (`qlop approve`). `warn`: say that it differs and leave it.
+    `ignore`: don't compare it, it is somebody else's.
+    """
+
+    impact: ImpactConsents | None = Field(None, description="By what a change costs.")
+    fields: dict[str, FieldWord] | None = Field(
+        None,
+        description="By what is changed, which then decides alone: options as plans name them"
+        " (`memory`, `net0`, `net0.rate`, `scsi0.size`), and `power` (being started and"
+        " stopped; `do` by default), `placement` (being moved) and `pool`.",
     )

@@ -91,9 +91,19 @@ TemplateRef = Annotated[int | str, Human(forms.template, (("type", ("integer", "
 Address4 = Annotated[str, Human(forms.address4, _text(_ADDRESS4, "dhcp", "10.0.20.11/24"))]
 Address6 = Annotated[str, Human(forms.address6, _text(_ADDRESS6, "auto", "2001:db8::11/64"))]
 Host = Annotated[str, Human(forms.host, _text(_HOST, "10.0.20.1"))]
+GuestName = Annotated[
+    str, Human(forms.guest_name, _text(rf"^({facts.DNS_NAME_PATTERN[1:-1]}|{_BRACES})$", "Web01"))
+]
 Mac = Annotated[str, Human(forms.mac, _text(_MAC, "BC:24:11:00:00:01"))]
 Snapshot = Annotated[str, Human(forms.snapshot, _text(facts.SNAPSHOT_PATTERN, "before-upgrade"))]
 SshKey = Annotated[str, Human(forms.ssh_key, _text(facts.SSH_KEY_PATTERN))]
+CronLine = Annotated[str, Human(forms.cron, _text(r"^(\S+\s+){4}\S+$", "0 2 * * sat"))]
+TimeOfDay = Annotated[str, Human(forms.time_of_day, _text(r"^\d{2}:\d{2}$", "22:00"))]
+Weekdays = Annotated[
+    str, Human(forms.weekdays, _text(r"^[a-z]{3}(-[a-z]{3})?$", "sat", "mon-fri"))
+]
+Day = Annotated[str, Human(forms.day, _text(r"^\d{4}-\d{2}-\d{2}$", "2026-12-24"))]
+Zone = Annotated[str, Human(forms.zone, _text(facts.TIME_ZONE_PATTERN, "Asia/Jakarta"))]
 
 Name = Annotated[
     str,
@@ -139,6 +149,11 @@ def enabled(value: object) -> object:
     return {"enabled": value} if isinstance(value, bool) else value
 
 
+def moded(value: object) -> object:
+    """Return the long form of a word that is a mode."""
+    return {"mode": value} if isinstance(value, str) else value
+
+
 def _described(value: str) -> str:
     limit = facts.DESCRIPTION_MAX - facts.MARK_ROOM
     if len(value) > limit:
@@ -151,7 +166,8 @@ class Shorthand:
     """Tell editors about a short form, of which ``expand`` makes the long one."""
 
     expand: Callable[[object], object]
-    of_boolean: bool = False
+    of: str = ""
+    """The type that the short form has; empty: that of an item of the long one."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -164,14 +180,17 @@ class Shorthand:
 
     def _json(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         long = handler(core["schema"]) if "schema" in core else handler(core)
-        short = {"type": "boolean"} if self.of_boolean else long["items"]
+        short = {"type": self.of} if self.of else long["items"]
         return {"anyOf": [short, long]}
 
 
 ONE_OR_LIST = Shorthand(_listed)
 """A list with one entry per guest; a single value stands for all of them."""
 
-OR_BOOLEAN = Shorthand(enabled, of_boolean=True)
+OR_MODE = Shorthand(moded, of="string")
+"""A mapping with ``mode``, or just its value."""
+
+OR_BOOLEAN = Shorthand(enabled, of="boolean")
 """A mapping with ``enabled``, or just its value."""
 
 Description = Annotated[str, AfterValidator(_described)]

@@ -5,13 +5,16 @@ what is wrong and what would be right.
 """
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic_core import PydanticCustomError
 
 from qlop.manifest import facts
 from qlop.manifest.placeholder import sample
+from qlop.model import window
 from qlop.model.units import MIB, format_size, parse_size, parse_span
 
 SIZE_PATTERN = r"^\d+(\.\d+)?\s*(B|KiB|MiB|GiB|TiB)$"
@@ -164,6 +167,15 @@ def mac(value: object) -> str:
     return text if "{" in text else text.upper()
 
 
+def guest_name(value: object) -> str:
+    """Return what PVE calls a guest: a DNS name."""
+    text = str(value)
+    if not isinstance(value, str) or not re.fullmatch(facts.DNS_NAME_PATTERN, sample(text)):
+        hint = "letters, digits, hyphens and dots, as in Web01.example.org"
+        raise problem("malformed", f"{text!r} is no name for a guest", hint)
+    return text
+
+
 def snapshot(value: object) -> str:
     """Return the name of a snapshot that PVE would take."""
     text = str(value)
@@ -184,6 +196,53 @@ def ssh_key(value: object) -> str:
         hint = "write the line of a .pub file: ssh-ed25519 AAAA… comment"
         raise problem("malformed", "this is no public SSH key", hint)
     return text
+
+
+def cron(value: object) -> str:
+    """Return a cron line that is due now and then."""
+    return _text(value, window.parse_cron, "write it like 0 2 * * sat")
+
+
+def time_of_day(value: object) -> str:
+    """Return a time of day, hours and minutes."""
+    return _text(value, window.parse_time, 'write it in quotes: "22:00"')
+
+
+def weekdays(value: object) -> str:
+    """Return a weekday or a range of them."""
+    return _text(value, window.parse_weekdays, "write it like sat or mon-fri")
+
+
+def day(value: object) -> str:
+    """Return a date."""
+    return _text(value, window.parse_date, 'write it like "2026-12-24"')
+
+
+def zone(value: object) -> str:
+    """Return the name of a time zone that is known here."""
+    return _text(value, _zone, "write it like Asia/Jakarta or UTC")
+
+
+def named(value: object) -> object:
+    """Return the long form of a name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {text!r}") from None
+
+
+def _text(value: object, parse: Callable[[str], object], hint: str) -> str:
+    if not isinstance(value, str):
+        raise problem("wrong-type", "text is expected", hint)
+    try:
+        parse(value)
+    except ValueError as wrong:
+        raise problem("malformed", str(wrong), hint) from None
+    return value
 
 
 def _address(

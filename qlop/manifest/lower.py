@@ -4,17 +4,20 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 
-from qlop.manifest import devices, options
+from qlop.manifest import devices, lower_care, options, windows
 from qlop.manifest.check_service import check_service
-from qlop.manifest.conduct import Allow, Placement, Shutdown, Snapshots
+from qlop.manifest.conduct import Changes, ImpactConsents, Placement, Shutdown, Snapshots
 from qlop.manifest.marks import Path
 from qlop.manifest.resolve import Resolved, Scope
-from qlop.manifest.schema import DEFAULT_VMID_RANGE, ClusterSpec, ServiceSpec
+from qlop.manifest.schema import DEFAULT_VMID_RANGE, ClusterSpec, PolicyPart, ServiceSpec
 from qlop.model import desired
-from qlop.model.desired import DesiredGuest, DesiredNic, DesiredService
+from qlop.model.address import ip_config
+from qlop.model.consent import Consent, Consents
+from qlop.model.desired import DesiredGuest, DesiredService
 from qlop.model.finding import Finding, Severity
 from qlop.model.guest import GuestKind, Power
 from qlop.model.ids import GuestName, NodeName, PoolId, ServiceName, StorageId, VmId
+from qlop.model.window import Window
 
 DEFAULT_SHUTDOWN = timedelta(minutes=3)
 """Three times what PVE grants: a database that is writing back deserves it."""
@@ -88,7 +91,11 @@ def _service(scope: Scope, spec: ServiceSpec, names: tuple[GuestName, ...]) -> D
     return DesiredService(
         name=ServiceName(entry.name),
         guests=names,
-        max_unavailable=1 if spec.max_unavailable is None else spec.max_unavailable,
+        update=lower_care.update(spec),
+        checks=lower_care.checks(spec),
+        rollback=lower_care.rollback(spec),
+        depends_on=frozenset(map(ServiceName, spec.depends_on or ())),
+        fingerprint=lower_care.fingerprint(spec),
         labels=entry.text_map("labels"),
         annotations=entry.text_map("annotations"),
         profiles=tuple(spec.profiles or ()),
@@ -137,7 +144,6 @@ def _first_guest(
     """Return a guest with all that the guests of a service have alike."""
     assert spec.memory is not None, "checked: a service without memory has a finding"
     shutdown = spec.shutdown or Shutdown.model_construct()
-    allow = spec.allow or Allow.model_construct()
     snapshots = spec.snapshots or Snapshots.model_construct()
     default_range = (cluster.vmid_range if cluster is not None else None) or DEFAULT_VMID_RANGE
     return DesiredGuest(
@@ -163,11 +169,38 @@ def _first_guest(
         ),
         shutdown_timeout=shutdown.timeout or DEFAULT_SHUTDOWN,
         may_stop=bool(shutdown.then_stop),
-        may_reboot=bool(allow.reboot),
-        may_relocate=bool(allow.relocate),
+        consents=consents_of(spec.changes or Changes.model_construct()),
+        windows=_windows(spec, cluster),
         memory_bytes=spec.memory,
         origin=scope.entry.origin,
     )
+
+
+def consents_of(part: Changes) -> Consents:
+    """Return what a service consents to, with every default filled in."""
+    plain = Consents()
+    said = part.impact or ImpactConsents.model_construct()
+
+    def word(text: str | None, default: Consent) -> Consent:
+        return default if text is None else Consent(text)
+
+    return Consents(
+        none=word(said.none, plain.none),
+        hot=word(said.hot, plain.hot),
+        reboot=word(said.reboot, plain.reboot),
+        downtime=word(said.downtime, plain.downtime),
+        data_loss=word(said.data_loss, plain.data_loss),
+        fields={name: Consent(text) for name, text in sorted((part.fields or {}).items())},
+    )
+
+
+def _windows(spec: ServiceSpec, cluster: ClusterSpec | None) -> tuple[Window, ...]:
+    policy = (cluster.policy if cluster is not None else None) or PolicyPart.model_construct()
+    zone = policy.timezone or windows.DEFAULT_ZONE
+    ours = windows.lower_windows(policy.windows or (), zone)
+    if spec.windows is None:
+        return ours
+    return windows.chosen_windows(spec.windows, {one.name: one for one in ours}, zone)
 
 
 def _source(spec: ServiceSpec) -> desired.Source:
@@ -187,7 +220,7 @@ def _source(spec: ServiceSpec) -> desired.Source:
         return desired.IsoSource(volume=source.iso)
     if source.archive is not None:
         return desired.ArchiveSource(volume=source.archive)
-    return desired.EmptySource()
+    return desired.EmptySource() if source.empty is not None else desired.ExistingSource()
 
 
 def _placement(part: Placement) -> desired.Placement:
@@ -222,20 +255,13 @@ def _address_claims(guests: tuple[DesiredGuest, ...]) -> tuple[Claim, ...]:
     found = []
     for guest in guests:
         for position, nic in enumerate(guest.nics):
-            said = _ip_config(guest, nic)
+            said = ip_config(guest, nic)
             for key, field in (("ip", "address"), ("ip6", "address6")):
                 address, slash, _ = said.get(key, "").partition("/")
                 if slash:
                     path: Path = ("networks", position, field)
                     found.append(Claim(value=address.lower(), guest=guest.name, path=path))
     return tuple(found)
-
-
-def _ip_config(guest: DesiredGuest, nic: DesiredNic) -> dict[str, str]:
-    if guest.kind is GuestKind.CONTAINER:
-        return dict(nic.properties)
-    said = guest.options.get(nic.slot.replace("net", "ipconfig"), {})
-    return {} if isinstance(said, str) else dict(said)
 
 
 def _digest(scope: Scope, spec: ServiceSpec) -> bytes:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from qlop.manifest import conduct, facts, fields, parts
+from qlop.manifest import care, conduct, facts, fields, parts
 from qlop.manifest.part import Part
+from qlop.manifest.windows import Blackout, Window, WindowOrName
 
 API_VERSION = "qlop/v1"
 MAX_REPLICAS = 1000
@@ -85,7 +86,9 @@ class GuestSpec(Part):
     on_boot: bool | None = Field(None, description="Start it when its node boots.")
     startup: conduct.Startup | None = Field(None, description="In which order, with what pauses.")
     tags: list[fields.Tag] | None = Field(
-        None, description="Tags in PVE. The tag `qlop` is always there."
+        None,
+        description="Tags in PVE. The tag `qlop` is always there, but for a guest with"
+        " `source: {existing: true}` that says no tags.",
     )
     description: fields.Description | None = Field(
         None,
@@ -98,12 +101,28 @@ class GuestSpec(Part):
     placement: conduct.Placement | None = Field(None, description="Where it runs.")
     snapshots: conduct.Snapshots | None = Field(None, description="The snapshots it has.")
     shutdown: conduct.Shutdown | None = Field(None, description="How it is shut down.")
-    allow: conduct.Allow | None = Field(None, description="What may be done to it as it runs.")
-    max_unavailable: int | None = Field(
+    changes: conduct.Changes | None = Field(None, description="What may be changed, and when.")
+    windows: list[WindowOrName] | None = Field(
         None,
-        ge=0,
-        description="How many guests of the service may be down at once for a change; 1 by"
-        " default, `0` for none ever.",
+        description="The windows of what waits for one: names of the cluster's"
+        " `policy.windows`, or its own. All of the cluster's by default.",
+    )
+    update: care.Update | None = Field(
+        None, description="How a change goes through the guests of a service."
+    )
+    health: list[care.Check] | None = Field(
+        None,
+        max_length=10,
+        description="How it is seen whether a guest does its work. Without checks one that"
+        " runs is taken for healthy.",
+    )
+    rollback: care.Rollback | None = Field(
+        None, description="What becomes of a change that leaves a guest unhealthy."
+    )
+    depends_on: list[fields.Name] | None = Field(
+        None,
+        description="Services without which it is of no use: they start before it and stop"
+        " after it, and a change of it waits until they are as wanted and healthy.",
     )
 
 
@@ -129,18 +148,48 @@ class ServiceSpec(GuestSpec):
         description="Its VMID; with `replicas` that of the first, the others follow. Else the"
         " lowest free one of the range.",
     )
+    guest_name: fields.GuestName | None = Field(
+        None,
+        description="What PVE calls it, if not like its service (`Web01.example.org`)."
+        " `{index}`, `{name}` and `{service}` may stand in it.",
+    )
+
+
+class FuseLimit(Part):
+    """A limit of its own for one kind of thing."""
+
+    guests: int | None = Field(None, ge=0, description="Guests; none by default.")
+    share: fields.ShareOfWhole | None = Field(
+        None, description="Share of all guests of qlop; 0% by default."
+    )
+
+
+class LostServices(Part):
+    """How many services may vanish from the manifests at once."""
+
+    services: int | None = Field(None, ge=0, description="Services; 3 by default.")
+    share: fields.ShareOfWhole | None = Field(
+        None, description="Share of all services of qlop; 20% by default."
+    )
 
 
 class FusePart(Part):
-    """How much one plan may take away before a person has to agree.
+    """How much one plan may take away before a person has to agree (`qlop acknowledge`).
 
-    A plan that would destroy, stop or reboot more guests than the larger of the two is
-    not carried out.
+    A plan that would destroy, stop, reboot, or move with an interruption more guests than
+    the larger of number and share is not carried out.
     """
 
-    guests: int | None = Field(None, ge=0, description="Guests; 3 by default.")
+    guests: int | None = Field(None, ge=0, description="Guests, of all kinds; 3 by default.")
     share: fields.ShareOfWhole | None = Field(
         None, description="Share of all guests of qlop; 10% by default."
+    )
+    destroy: FuseLimit | None = Field(None, description="Destroyed; then only these count here.")
+    stop: FuseLimit | None = Field(None, description="Shut down.")
+    reboot: FuseLimit | None = Field(None, description="Rebooted.")
+    move: FuseLimit | None = Field(None, description="Moved with an interruption.")
+    lost_services: LostServices | None = Field(
+        None, description="Owned by qlop, and no longer in any manifest."
     )
 
 
@@ -164,14 +213,34 @@ class BackoffPart(Part):
     max: fields.Span | None = Field(None, description="At most; 15m by default.")
 
 
+class PrunePart(Part):
+    """What becomes of guests that no manifest names any more."""
+
+    mode: Literal["never", "stop", "destroy"] | None = Field(
+        None,
+        description="`never` (the default): it stays as it is. `stop`: it is shut down and kept."
+        " `destroy`: it is shut down, kept for `grace`, and then destroyed **with its disks**.",
+    )
+    grace: fields.Span | None = Field(
+        None,
+        description="How long it is kept once it is stopped, before it is destroyed; 7d by"
+        " default. Until then `qlop undelete` or its manifest brings it back.",
+    )
+    backup: Literal["required", "notNeeded"] | None = Field(
+        None,
+        description="`required` (the default): it is destroyed only if there is a backup that"
+        " was begun after it was stopped, and that is verified where its storage does that."
+        " `notNeeded`: it is destroyed without any.",
+    )
+
+
 class PolicyPart(Part):
     """What qlop respects, whatever services want."""
 
-    prune: Literal["never", "stop", "destroy"] | None = Field(
+    prune: Annotated[PrunePart, fields.OR_MODE] | None = Field(
         None,
-        description="What happens to a guest of qlop that no manifest names any more. `never`"
-        " (the default): it stays as it is. `stop`: it is shut down and kept. `destroy`: it is"
-        " destroyed **with its disks**.",
+        description="What happens to a guest of qlop that no manifest names any more."
+        " `prune: stop` is short for `prune: {mode: stop}`.",
     )
     fuse: FusePart | None = Field(None, description="Against mass destruction.")
     limits: LimitsPart | None = Field(None, description="Actions at once.")
@@ -185,6 +254,15 @@ class PolicyPart(Part):
         None, description="Share of a storage kept free; 5% by default."
     )
     backoff: BackoffPart | None = Field(None, description="Pauses after failures.")
+    timezone: fields.Zone | None = Field(
+        None, description="The time zone of windows and black-outs; `UTC` by default."
+    )
+    blackouts: list[Blackout] | None = Field(
+        None, description="When no window is open, whatever day it is."
+    )
+    windows: list[Window] | None = Field(
+        None, description="When services may be changed that wait for a window."
+    )
 
 
 class ClusterSpec(Part):

@@ -97,9 +97,14 @@ class ShutdownGuest(_OnGuest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebootGuest(_OnGuest):
-    """Shut the guest down and start it again, which applies what is pending."""
+    """Shut the guest down and start it again, which applies what is pending.
+
+    ``applies`` says what that is (``cores=4``): a reboot for another reason is another
+    action, and was not approved with it.
+    """
 
     grace_s: int
+    applies: tuple[str, ...] = ()
 
 
 class MigrationMode(Enum):
@@ -140,6 +145,18 @@ class DeleteSnapshot(_OnGuest):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackSnapshot(_OnGuest):
+    """Bring disks and configuration back to a snapshot; what was written since is lost.
+
+    PVE stops the guest for it. ``start`` it afterwards; one whose RAM the snapshot holds
+    goes on by itself.
+    """
+
+    snapshot: str
+    start: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DestroyGuest(_OnGuest):
     """Destroy a stopped guest and its volumes, and purge it from jobs and HA."""
 
@@ -158,6 +175,7 @@ Action = (
     | MigrateGuest
     | CreateSnapshot
     | DeleteSnapshot
+    | RollbackSnapshot
     | DestroyGuest
 )
 
@@ -178,6 +196,7 @@ class Verb(Enum):
     MIGRATE = "migrate"
     SNAPSHOT = "snapshot"
     DELETE_SNAPSHOT = "delete-snapshot"
+    ROLLBACK = "rollback"
     DESTROY = "destroy"
 
 
@@ -195,6 +214,7 @@ _VERBS: Mapping[type, Verb] = {
     MigrateGuest: Verb.MIGRATE,
     CreateSnapshot: Verb.SNAPSHOT,
     DeleteSnapshot: Verb.DELETE_SNAPSHOT,
+    RollbackSnapshot: Verb.ROLLBACK,
     DestroyGuest: Verb.DESTROY,
 }
 

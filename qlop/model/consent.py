@@ -52,18 +52,13 @@ class Consents:
     fields: Mapping[str, Consent] = field(default_factory=dict)
 
     def of_impact(self, impact: Impact) -> Consent:
-        """Return the consent to a change of which only the impact is known."""
-        match impact:
-            case Impact.NONE:
-                return self.none
-            case Impact.HOT:
-                return self.hot
-            case Impact.REBOOT:
-                return self.reboot
-            case Impact.DOWNTIME:
-                return self.downtime
-            case Impact.DATA_LOSS:
-                return self.data_loss
+        """Return the consent to a change of which only the impact is known.
+
+        What costs more is never freer than what costs less: a guest of which less is
+        known is taken for the costlier case.
+        """
+        said = (self.none, self.hot, self.reboot, self.downtime, self.data_loss)
+        return strictest(*said[: impact + 1])
 
     def of_field(self, name: str) -> Consent | None:
         """Return the consent to a change of this field, None if its impact decides.
@@ -89,6 +84,10 @@ class Consents:
         by_impact = self.of_impact(impact)
         is_pending = impact is Impact.REBOOT and by_impact is not Consent.WARN
         return self.none if is_pending else by_impact
+
+
+FREE = Consents(reboot=Consent.DO, downtime=Consent.DO)
+"""What holds for a guest that nobody uses yet."""
 
 
 def strictest(first: Consent, *others: Consent) -> Consent:

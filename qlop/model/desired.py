@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from qlop.model.consent import Consents
 from qlop.model.finding import Origin
 from qlop.model.guest import GuestKind, OptionValue, Power, Properties
+from qlop.model.health import Check
 from qlop.model.ids import (
     ClusterName,
     GuestName,
@@ -17,6 +19,8 @@ from qlop.model.ids import (
     VmId,
 )
 from qlop.model.policy import Policy
+from qlop.model.rollout import Rollback, Update
+from qlop.model.window import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,12 @@ class EmptySource:
     """Nothing: empty disks, to be booted from the network or installed by hand."""
 
 
-Source = CloneSource | ImageSource | IsoSource | ArchiveSource | EmptySource
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExistingSource:
+    """A guest that is there already: it can be adopted and never made anew."""
+
+
+Source = CloneSource | ImageSource | IsoSource | ArchiveSource | EmptySource | ExistingSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,21 +159,29 @@ class DesiredGuest:
     shutdown_timeout: timedelta
     may_stop: bool
     """After a shutdown that timed out, pull the plug."""
-    may_reboot: bool
-    """Reboot to apply what PVE keeps pending."""
-    may_relocate: bool
-    """Move it although that interrupts it (container restart, offline migration)."""
+    consents: Consents = field(default_factory=Consents)
+    """What may be changed, and when."""
+    windows: tuple[Window, ...] = ()
+    """When that may be done which waits for a window."""
     memory_bytes: int
     origin: Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredService:
-    """A service: its guests, and how many of them may be down at once."""
+    """A service: its guests, and what is to be done for all of them together.
+
+    ``fingerprint`` is that of what its guests are to be, whatever they are called and
+    wherever they run: a change that turned out bad is known by it.
+    """
 
     name: ServiceName
     guests: tuple[GuestName, ...]
-    max_unavailable: int
+    update: Update = field(default_factory=Update)
+    checks: tuple[Check, ...] = ()
+    rollback: Rollback = field(default_factory=Rollback)
+    depends_on: frozenset[ServiceName] = frozenset()
+    fingerprint: str = ""
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     profiles: tuple[str, ...]

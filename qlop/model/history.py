@@ -13,7 +13,9 @@ from enum import Enum
 from qlop.model.action import Verb
 from qlop.model.guest import GuestKind
 from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, ServiceName, Upid, VmId
+from qlop.model.impact import Impact
 from qlop.model.owner import OPEN_WITNESS
+from qlop.model.trial import Attempt, Changed, Judged, Part, Trial, Trials
 
 LASTING = timedelta(hours=1)
 """What is wanted again only after this long had lasted: nothing is wrong with it."""
@@ -21,6 +23,7 @@ LASTING = timedelta(hours=1)
 EXPECTS_SEAL = "seal"
 EXPECTS_CLOUD_INIT = "cloud-init"
 EXPECTS_DIGEST = "digest"
+EXPECTS_SNAPSHOT = "snapshot"
 
 
 class Ending(Enum):
@@ -44,7 +47,9 @@ class Intended:
     happened, by verb (see ``planner.settle``); ``EXPECTS_SEAL`` and
     ``EXPECTS_CLOUD_INIT`` among it mean that the action sets the witness, or options
     that the cloud-init drive is made of. ``takes`` are the queues it stands in until its
-    end is known.
+    end is known. ``fingerprint`` is that of what its service is to be; ``part`` says what
+    it has to do with a trial, and ``before`` what the options that it writes were, as PVE
+    takes them (empty: not set), secrets left out.
     """
 
     at: datetime
@@ -65,6 +70,10 @@ class Intended:
     expects: Mapping[str, str] = field(default_factory=dict)
     kind: GuestKind = GuestKind.VM
     takes: tuple[str, ...] = ()
+    impact: Impact = Impact.NONE
+    fingerprint: str = ""
+    part: Part = Part.NONE
+    before: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +99,40 @@ class Finished:
     message: str = ""
 
 
-JournalRecord = Intended | Dispatched | Finished
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """A guest that no manifest names was seen stopped: from ``at`` on it is kept for a time.
+
+    It stands for exactly this guest as it was then: ``witness`` and ``digest`` are those
+    that it had. ``name`` is what people call it.
+    """
+
+    at: datetime
+    service: ServiceName
+    index: int
+    vmid: VmId
+    name: GuestName
+    witness: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reprieve:
+    """The tombstone of ``vmid`` no longer stands; ``reason`` says why."""
+
+    at: datetime
+    service: ServiceName
+    index: int
+    vmid: VmId
+    name: GuestName
+    reason: str
+
+
+ActionRecord = Intended | Dispatched | Finished
+Notice = Tombstone | Reprieve | Judged
+"""What is written down without anything being done to the cluster."""
+
+JournalRecord = ActionRecord | Notice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +171,8 @@ class Reservation:
     """The VMID and witness under which a guest of ours was, or is to be, created.
 
     A clone begins with a witness of PVE's making. Until ``sealed``, what ties it to us is
-    that our clone task made it (``made``); an action that sets its witness seals it.
+    that our clone task made it (``made``); an action that sets its witness seals it. Until
+    we have started it (``ran``) it has no users whom a change could disturb.
     """
 
     vmid: VmId
@@ -138,6 +181,9 @@ class Reservation:
     by: Verb
     made: bool = False
     sealed: bool = False
+    ran: bool = False
+    name: GuestName | None = None
+    """What the guest was called when it was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +202,16 @@ class History:
     attempts: Mapping[ActionId, int] = field(default_factory=dict)
     owes_regeneration: frozenset[GuestName] = frozenset()
     """VMs whose cloud-init options changed and whose drive was not written since."""
+    changes: Mapping[tuple[ServiceName, int], Changed] = field(default_factory=dict)
+    trials: Mapping[tuple[ServiceName, int], Trial] = field(default_factory=dict)
+    bad: Mapping[ServiceName, tuple[Judged, ...]] = field(default_factory=dict)
+    """Judgments of revisions that turned out bad, the newest last."""
+    lost: frozenset[tuple[ServiceName, int]] = frozenset()
+    """Guests that are not healthy although a bad change of theirs was undone."""
+    leftovers: Mapping[tuple[ServiceName, int], frozenset[str]] = field(default_factory=dict)
+    """Snapshots taken for trials and not deleted since."""
+    tombstones: Mapping[VmId, Tombstone] = field(default_factory=dict)
+    """Those that stand."""
 
 
 def fold(records: Iterable[JournalRecord]) -> History:
@@ -179,6 +235,8 @@ class Folding:
         self._attempts: dict[ActionId, int] = {}
         self._subjects: dict[ActionId, GuestName] = {}
         self._owing: set[GuestName] = set()
+        self._trying = Trials()
+        self._tombstones: dict[VmId, Tombstone] = {}
         self._history: History | None = None
 
     def add(self, record: JournalRecord) -> None:
@@ -191,6 +249,12 @@ class Folding:
                 self._dispatch(record)
             case Finished():
                 self._finish(record)
+            case Judged():
+                self._trying.judge(record)
+            case Tombstone():
+                self._tombstones[record.vmid] = record
+            case Reprieve():
+                self._tombstones.pop(record.vmid, None)
 
     def history(self) -> History:
         """Return the history so far; the same value until the next record."""
@@ -202,6 +266,8 @@ class Folding:
                 repetitions=dict(self._repetitions),
                 attempts=dict(self._attempts),
                 owes_regeneration=frozenset(self._owing),
+                **self._trying.folded(),
+                tombstones=dict(self._tombstones),
             )
         return self._history
 
@@ -215,7 +281,11 @@ class Folding:
             if reserved is not None and reserved.made:
                 self._former[place] = reserved
             self._reservations[place] = Reservation(
-                vmid=record.vmid, witness=record.witness, node=record.target, by=record.verb
+                vmid=record.vmid,
+                witness=record.witness,
+                node=record.target,
+                by=record.verb,
+                name=record.subject,
             )
 
     def _dispatch(self, record: Dispatched) -> None:
@@ -240,6 +310,7 @@ class Folding:
             )
             return
         del self._inflight[intended.subject]
+        self._trying.end(_attempt(flying, record))
         if intended.verb in {Verb.CREATE, Verb.CLONE}:
             self._conclude_birth(intended, record.ending)
         if record.ending is Ending.SUPERSEDED:
@@ -277,6 +348,8 @@ class Folding:
     def _succeed(self, intended: Intended) -> None:
         place = (intended.service, intended.index)
         reserved = self._reservations.get(place)
+        if intended.verb in {Verb.CREATE, Verb.CLONE}:
+            self._tombstones.pop(intended.vmid, None)
         match intended.verb:
             case Verb.CREATE if reserved is not None:
                 self._reservations[place] = replace(
@@ -291,8 +364,12 @@ class Folding:
                     self._owing.add(intended.subject)
             case Verb.REGENERATE | Verb.START | Verb.REBOOT:
                 self._owing.discard(intended.subject)
+                if intended.verb is Verb.START and reserved is not None:
+                    self._reservations[place] = replace(reserved, ran=True)
             case Verb.DESTROY:
-                self._reservations.pop(place, None)
+                if reserved is not None and reserved.vmid == intended.vmid:
+                    del self._reservations[place]
+                self._tombstones.pop(intended.vmid, None)
                 self._owing.discard(intended.subject)
             case _:
                 pass
@@ -303,3 +380,19 @@ class Folding:
         if flying is None or flying.intended.attempt != record.attempt:
             return None
         return flying if flying.intended.action == record.action else None
+
+
+def _attempt(flying: Inflight, finished: Finished) -> Attempt:
+    intended = flying.intended
+    return Attempt(
+        at=finished.at,
+        place=(intended.service, intended.index),
+        verb=intended.verb,
+        impact=intended.impact,
+        part=intended.part,
+        fingerprint=intended.fingerprint,
+        before=intended.before,
+        snapshot=intended.expects.get(EXPECTS_SNAPSHOT, ""),
+        succeeded=finished.ending is Ending.SUCCEEDED,
+        took_effect=flying.dispatched and finished.ending is Ending.FAILED,
+    )

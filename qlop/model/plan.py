@@ -8,12 +8,14 @@ from qlop.model.action import Action
 from qlop.model.desired import Desired
 from qlop.model.finding import Finding
 from qlop.model.guest import Power
-from qlop.model.history import History
+from qlop.model.history import History, Notice
 from qlop.model.ids import ActionId, GuestName, Revision, ServiceName
 from qlop.model.impact import Impact
-from qlop.model.observed import Observed
+from qlop.model.observed import Observed, ObservedBackup
 from qlop.model.orders import Orders
 from qlop.model.owner import OwnerMark
+from qlop.model.unmanaged import Unmanaged
+from qlop.model.trial import Judged, Part
 from qlop.model.verdict import SubjectVerdict
 
 
@@ -46,12 +48,15 @@ class Premise:
     """What must still be true of an existing guest when an action on it is sent.
 
     The executor looks right before: another mark, witness or lock, or another ``power``
-    (None: any will do) means the world moved, and nothing is sent.
+    (None: any will do) means the world moved, and nothing is sent. ``mark`` is None only
+    for a guest about to be adopted that carries none. ``backup`` must still be there, and
+    good, if there is one.
     """
 
-    mark: OwnerMark
+    mark: OwnerMark | None
     witness: str
     power: Power | None = None
+    backup: ObservedBackup | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,30 @@ class PlannedAction:
     """Copied into the journal's ``Intended.expects``."""
     changes: tuple[Change, ...] = ()
     after: tuple[ActionId, ...] = ()
+    fingerprint: str = ""
+    """That of what its service is to be."""
+    part: Part = Part.NONE
+    """What it has to do with a trial. An undoing is part of the change it undoes: what
+    was asked for that is not asked again."""
+    before: Mapping[str, str] = field(default_factory=dict)
+    """For a trial: what the options were that it writes, secrets left out."""
+    prepares: bool = False
+    """It serves the action after it alone, and is not done without it."""
+
+    @property
+    def undoes(self) -> bool:
+        """Return whether it brings back what was before a bad change."""
+        return self.part is Part.UNDO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlownFuse:
+    """What a fuse holds, and under which ``fingerprint`` it can be acknowledged."""
+
+    fingerprint: str
+    message: str
+    actions: frozenset[ActionId] = frozenset()
+    services: frozenset[ServiceName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +122,16 @@ class Plan:
     revision: Revision
     actions: tuple[PlannedAction, ...]
     verdicts: Mapping[GuestName, SubjectVerdict]
-    unmanaged: tuple[GuestName, ...] = ()
-    """Names of guests that are not ours, as ``name (vmid)``."""
+    unmanaged: tuple[Unmanaged, ...] = ()
+    """Guests that are not ours, by VMID."""
     findings: tuple[Finding, ...] = ()
+    judgments: tuple[Judged, ...] = ()
+    """What is to be written down of trials, whatever becomes of the actions."""
     reconsider_at: datetime | None = None
     needs_room: bool = False
+    asks: tuple[PlannedAction, ...] = ()
+    """Actions that wait for somebody's approval, whatever else they wait for."""
+    fuses: tuple[BlownFuse, ...] = ()
+    """Why all of it is held, if it is too much at once."""
+    notices: tuple[Notice, ...] = ()
+    """What is to be written into the journal besides."""

@@ -1,6 +1,7 @@
 """Say what the planner concluded about each subject, and why it leaves some alone."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from qlop.model.ids import ActionId, GuestName, VmId
@@ -20,10 +21,13 @@ class Hold(Enum):
     AMBIGUOUS = "ambiguous"
     BACKOFF = "backoff"
     NOT_OURS = "not-ours"
+    ADOPTION = "adoption"
     IDENTITY_MISMATCH = "identity-mismatch"
     DUPLICATE_MARK = "duplicate-mark"
     IS_TEMPLATE = "is-template"
     ORPHANED = "orphaned"
+    TOMBSTONED = "tombstoned"
+    BACKUP_NEEDED = "backup-needed"
     PROTECTED = "protected"
     FUSE = "fuse"
     HA_MANAGED = "ha-managed"
@@ -32,11 +36,21 @@ class Hold(Enum):
     NO_CAPACITY = "no-capacity"
     NO_STORAGE = "no-storage"
     NO_TEMPLATE = "no-template"
-    REBOOT_NEEDED = "reboot-needed"
+    WINDOW = "window"
+    APPROVAL = "approval"
+    SUSPENDED = "suspended"
+    FROZEN = "frozen"
     INTERRUPTION_NEEDED = "interruption-needed"
     DATA_LOSS = "data-loss"
     UNSUPPORTED_CHANGE = "unsupported-change"
     BUDGET = "budget"
+    ROLLOUT = "rollout"
+    ROLLOUT_STALLED = "rollout-stalled"
+    DEPENDENCY = "dependency"
+    HEALTH_UNKNOWN = "health-unknown"
+    NO_SNAPSHOT = "no-snapshot"
+    VERIFYING = "verifying"
+    REVISION_BAD = "revision-bad"
     AUDIT = "audit"
 
 
@@ -60,12 +74,14 @@ class Act:
 class Held:
     """It is left as it is: ``reason`` for machines, ``message`` for people.
 
-    ``message`` names the fact and the consequence; ``remedy`` what a person can do.
+    ``message`` names the fact and the consequence; ``remedy`` what a person can do;
+    ``until`` when time alone ends it, None if that is not known.
     """
 
     reason: Hold
     message: str
     remedy: str = ""
+    until: datetime | None = None
 
 
 Verdict = Converged | Act | Held
@@ -78,3 +94,5 @@ class SubjectVerdict:
     subject: GuestName
     vmid: VmId | None
     verdict: Verdict
+    warnings: tuple[str, ...] = ()
+    """Differences that its manifest wants told and not mended (``changes: warn``)."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from qlop.model.action import (
     CloneGuest,
+    ConfigureGuest,
     CreateGuest,
     DeleteSnapshot,
     DestroyGuest,
@@ -21,11 +22,14 @@ from qlop.model.finding import Finding, Severity
 from qlop.model.guest import Power
 from qlop.model.ids import ServiceName, VmId
 from qlop.model.impact import Impact
-from qlop.model.observed import GuestConfig, ObservedGuest
-from qlop.model.plan import Plan, PlanInput, PlannedAction
-from qlop.model.policy import Prune
+from qlop.model.observed import GuestConfig, ObservedGuest, Verification
+from qlop.model.orders import in_force
+from qlop.model.owner import OWN_TAG, OwnerMark, parse_mark, strip_mark
+from qlop.model.plan import Plan, PlanInput, PlannedAction, Premise
+from qlop.model.policy import BackupNeed, Prune
 from qlop.model.reading import Known
 from qlop.model.verdict import Act, Held, Hold
+from qlop.planner.audit_orders import check_orders
 
 
 def audit(source: PlanInput, plan: Plan) -> tuple[Finding, ...]:
@@ -39,6 +43,7 @@ def audit(source: PlanInput, plan: Plan) -> tuple[Finding, ...]:
         *_check_destruction(source, plan),
         *_check_budgets(source, plan),
         *_check_order(plan),
+        *check_orders(source, plan),
     )
 
 
@@ -98,6 +103,8 @@ def _check_ownership(source: PlanInput, plan: Plan) -> Iterator[Finding]:
         if vmid in born:
             continue
         config = _config_of(source.observed.guests.get(vmid))
+        if config is not None and _adopts(source, planned, config):
+            continue
         if config is None or config.mark is None or planned.premise is None:
             yield _finding(
                 "not-ours", f"{planned.id} touches {vmid}, which carries no mark of ours"
@@ -110,6 +117,38 @@ def _check_ownership(source: PlanInput, plan: Plan) -> Iterator[Finding]:
             yield _finding("unsealed", f"{planned.id} touches {vmid} before its seal")
 
 
+def _adopts(source: PlanInput, planned: PlannedAction, config: GuestConfig) -> bool:
+    """Return whether an action does no more than sign a guest that is ordered to be adopted.
+
+    Its notes stay in front of the mark, its tags stay, and who is proven to own it keeps it.
+    """
+    action, mark = planned.action, config.mark
+    order = in_force(source.orders, source.now).adoptions.get(action.vmid)
+    if order is None or not isinstance(action, ConfigureGuest) or action.delete:
+        return False
+    text, tags = config.options.get("description", ""), config.options.get("tags", "")
+    written = action.set.get("description", "")
+    is_owned = mark is not None and (mark.vmid, mark.witness) == (action.vmid, config.witness)
+    if is_owned or not isinstance(text, str) or not isinstance(tags, str):
+        return False
+    kept = set(filter(None, tags.split(";")))
+    return (
+        parse_mark(written)
+        == OwnerMark(
+            cluster=source.desired.cluster.name,
+            service=order.service,
+            index=order.index,
+            vmid=action.vmid,
+            witness=config.witness,
+        )
+        and (planned.service, planned.index) == (order.service, order.index)
+        and strip_mark(written) == strip_mark(text)
+        and action.set.keys() <= {"description", "tags"}
+        and set(action.set.get("tags", tags).split(";")) - {OWN_TAG, ""} == kept - {OWN_TAG}
+        and planned.premise == Premise(mark=mark, witness=config.witness)
+    )
+
+
 def _seals_first(planned: PlannedAction, plan: Plan) -> bool:
     """Return whether the first action on this guest is the one that seals it."""
     mine = [other for other in plan.actions if other.action.vmid == planned.action.vmid]
@@ -119,19 +158,17 @@ def _seals_first(planned: PlannedAction, plan: Plan) -> bool:
 def _check_destruction(source: PlanInput, plan: Plan) -> Iterator[Finding]:
     policy = source.desired.cluster.policy
     wanted = {(guest.service, guest.index) for guest in source.desired.guests.values()}
-    struck: set[VmId] = set()
     for planned in plan.actions:
         action = planned.action
         if planned.impact is Impact.DATA_LOSS and not isinstance(
             action, DestroyGuest | DeleteSnapshot
         ):
             yield _finding("data-loss", f"{planned.id} would lose data")
-        if isinstance(action, DestroyGuest | ShutdownGuest | RebootGuest):
-            struck.add(action.vmid)
         if not isinstance(action, DestroyGuest):
             continue
-        if policy.prune is not Prune.DESTROY:
+        if policy.prune.mode is not Prune.DESTROY:
             yield _finding("prune", f"{planned.id} destroys although the policy does not say so")
+        yield from _check_grace(source, planned)
         if (planned.service, planned.index) in wanted:
             yield _finding("wanted", f"{planned.id} destroys a guest that a manifest names")
         config = _config_of(source.observed.guests.get(action.vmid))
@@ -139,9 +176,36 @@ def _check_destruction(source: PlanInput, plan: Plan) -> Iterator[Finding]:
             yield _finding("protected", f"{planned.id} destroys a protected guest")
         if planned.premise is None or planned.premise.power is not Power.STOPPED:
             yield _finding("running", f"{planned.id} does not insist that the guest is stopped")
-    owned = sum(_is_ours(source, guest) for guest in source.observed.guests.values())
-    if len(struck) > max(policy.fuse.guests, int(policy.fuse.share * owned)):
-        yield _finding("fuse", f"it stops, reboots or destroys {len(struck)} of {owned} guests")
+
+
+def _check_grace(source: PlanInput, planned: PlannedAction) -> Iterator[Finding]:
+    """Check that the guest was kept for its time, as it is, and can be had back."""
+    pruning, vmid = source.desired.cluster.policy.prune, planned.action.vmid
+    stone = source.history.tombstones.get(vmid)
+    guest = source.observed.guests.get(vmid)
+    config = _config_of(guest)
+    if stone is None or guest is None or config is None:
+        yield _finding("no-tombstone", f"{planned.id} destroys a guest that has no tombstone")
+        return
+    if (stone.service, stone.index) != (planned.service, planned.index) or (
+        (stone.witness, stone.digest) != (config.witness, config.digest)
+    ):
+        yield _finding("other-tombstone", f"{planned.id} destroys another than has the tombstone")
+    if stone.at + pruning.grace > source.now:
+        yield _finding("grace", f"{planned.id} destroys a guest in its time of grace")
+    if (planned.service, planned.index) in source.orders.undeleted and (
+        source.orders.undeleted[planned.service, planned.index].until > source.now
+    ):
+        yield _finding("undeleted", f"{planned.id} destroys a guest that was undeleted")
+    if pruning.backup is BackupNeed.NOT_NEEDED:
+        return
+    backup = planned.premise.backup if planned.premise is not None else None
+    seen = source.observed.backups.get(vmid)
+    listed = seen.value if isinstance(seen, Known) else ()
+    if backup is None or backup not in listed or backup.taken_at <= stone.at:
+        yield _finding("no-backup", f"{planned.id} destroys a guest without a backup of it")
+    elif backup.verification not in {Verification.GOOD, Verification.NOT_OFFERED}:
+        yield _finding("bad-backup", f"{planned.id} destroys a guest whose backup is not good")
 
 
 def _check_budgets(source: PlanInput, plan: Plan) -> Iterator[Finding]:
@@ -160,11 +224,11 @@ def _check_budgets(source: PlanInput, plan: Plan) -> Iterator[Finding]:
         places = [(one.service, one.index) for one in wanted if one.power is Power.RUNNING]
         taken = sum(up.get(place) in struck for place in places)
         down = sum(place not in up for place in places)
-        if taken and taken + down > service.max_unavailable:
+        if taken and taken + down > service.update.max_unavailable:
             yield _finding(
                 "budget",
                 f"it takes down {taken} of {name} while {down} are, of"
-                f" {service.max_unavailable} that may be",
+                f" {service.update.max_unavailable} that may be",
             )
 
 

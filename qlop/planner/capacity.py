@@ -24,6 +24,8 @@ class Capacity:
         self._observed = observed
         self._memory: Counter[NodeName] = Counter()
         self._taken: Counter[str] = Counter()
+        self.suspended: frozenset[NodeName] = frozenset()
+        """Nodes that nothing may be brought to."""
         self.was_asked = False
         """Whether anything that was decided depends on these books."""
         self._services: dict[NodeName, Counter[ServiceName]] = {}

@@ -1,15 +1,21 @@
 """Build a plan step by step: the one mutable place, frozen at the end."""
 
-from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from qlop.model.action import Verb
-from qlop.model.ids import ActionId, GuestName, ServiceName, VmId
-from qlop.model.plan import Plan, PlanInput, PlannedAction
+from qlop.model.history import Notice
+from qlop.model.ids import ActionId, GuestName, NodeName, ServiceName, VmId
+from qlop.model.orders import ScopeKind, in_force
+from qlop.model.plan import BlownFuse, Plan, PlanInput, PlannedAction
+from qlop.model.trial import Judged
+from qlop.model.unmanaged import Unmanaged
 from qlop.model.verdict import Act, Converged, Held, SubjectVerdict, Verdict
+from qlop.model.window import Window
 from qlop.planner import backoff, ownership
 from qlop.planner.capacity import Capacity
 from qlop.planner.step import Step, Steps, chained
+from qlop.planner.windows import is_open, next_change
 
 CONSOLES = frozenset({"vncproxy", "vncshell", "termproxy", "spiceproxy", "spiceshell"})
 """Tasks that only watch a guest: they run as long as somebody has its console open."""
@@ -20,16 +26,29 @@ class Draft:
 
     def __init__(self, source: PlanInput) -> None:
         self.source = source
+        self.orders = in_force(source.orders, source.now)
+        """What people ordered and has not ended: the only orders that a plan goes by."""
         self.ownership = ownership.index(
             source.desired.cluster.name, source.observed, source.history
         )
         self.capacity = Capacity(source.desired, source.observed, self.ownership)
+        self.capacity.suspended = frozenset(
+            NodeName(order.scope.name)
+            for order in self.orders.suspensions
+            if order.scope.kind is ScopeKind.NODE
+        )
         self.templates = tuple(
             guest for guest in source.observed.guests.values() if guest.template
         )
         self.actions: dict[GuestName, tuple[PlannedAction, ...]] = {}
         self.verdicts: dict[GuestName, SubjectVerdict] = {}
         self.disrupting: set[ActionId] = set()
+        self.asks: dict[ActionId, PlannedAction] = {}
+        self.fuses: list[BlownFuse] = []
+        self.judgments: list[Judged] = []
+        self.notices: list[Notice] = []
+        """What is to be remembered."""
+        self._windows: dict[tuple[Window, ...], tuple[bool, datetime | None]] = {}
         self.orphans: set[GuestName] = set()
         """Guests of ours that no manifest names."""
         self.may_be_struck: set[GuestName] = set()
@@ -49,6 +68,8 @@ class Draft:
         }
         self._next_vmid: dict[int, int] = {}
         self._reconsider_at: datetime | None = None
+        for order in self.orders:
+            self.wake(order.until)
 
     def is_free(self, vmid: VmId) -> bool:
         """Return whether no guest has ``vmid`` and this plan has not given it out."""
@@ -63,9 +84,29 @@ class Draft:
                 return vmid
         return None
 
-    def conclude(self, subject: GuestName, vmid: VmId | None, verdict: Verdict) -> None:
+    def window(self, windows: tuple[Window, ...]) -> tuple[bool, datetime | None]:
+        """Return whether one of these windows is open, and when that changes."""
+        found = self._windows.get(windows)
+        if found is None:
+            dark = self.source.desired.cluster.policy.blackouts
+            now = self.source.now
+            found = is_open(windows, dark, now), next_change(windows, dark, now)
+            self._windows[windows] = found
+        if found[1] is not None:
+            self.wake(found[1])
+        return found
+
+    def conclude(
+        self,
+        subject: GuestName,
+        vmid: VmId | None,
+        verdict: Verdict,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
         """Note the verdict on a subject that nothing is done to."""
-        self.verdicts[subject] = SubjectVerdict(subject=subject, vmid=vmid, verdict=verdict)
+        self.verdicts[subject] = SubjectVerdict(
+            subject=subject, vmid=vmid, verdict=verdict, warnings=warnings
+        )
 
     def decide(
         self,
@@ -76,39 +117,42 @@ class Draft:
     ) -> None:
         """Note what a subject needs, cut off at the first action that is backing off."""
         steps = list(wanted.steps)
-        chain = chained(steps, *place)
+        service = self.source.desired.services.get(place[0])
+        chain = chained(steps, *place, service.fingerprint if service is not None else "")
         chain, waiting = self._ready(chain)
         if not chain:
             held = waiting or wanted.held
-            self.conclude(subject, vmid, held or Converged(note=wanted.note))
+            verdict = held or Converged(note=wanted.note)
+            self.conclude(subject, vmid, verdict, wanted.warnings)
             return
         self.actions[subject] = chain
         self._note_disruptions(steps, chain)
         ids = tuple(planned.id for planned in chain)
-        self.conclude(subject, vmid, Act(actions=ids, held=waiting or wanted.held))
+        acting = Act(actions=ids, held=waiting or wanted.held)
+        self.conclude(subject, vmid, acting, wanted.warnings)
 
     def withhold(self, subject: GuestName, held: Held) -> None:
         """Take back every action on a subject."""
         self.actions.pop(subject, None)
-        self.conclude(subject, self.verdicts[subject].vmid, held)
+        self._amend(subject, held)
 
     def withhold_from(self, subject: GuestName, first: ActionId, held: Held) -> None:
         """Take back an action on a subject and all that would follow it."""
         chain = self.actions[subject]
-        cut = next(i for i, planned in enumerate(chain) if planned.id == first)
-        if cut == 0:
+        kept = _worthwhile(chain[: next(i for i, one in enumerate(chain) if one.id == first)])
+        if not kept:
             self.withhold(subject, held)
             return
-        self.actions[subject] = chain[:cut]
-        ids = tuple(planned.id for planned in chain[:cut])
-        self.conclude(subject, self.verdicts[subject].vmid, Act(actions=ids, held=held))
+        self.actions[subject] = kept
+        ids = tuple(planned.id for planned in kept)
+        self._amend(subject, Act(actions=ids, held=held))
 
     def wake(self, at: datetime) -> None:
         """Note that time alone changes the plan at ``at``."""
         if self._reconsider_at is None or at < self._reconsider_at:
             self._reconsider_at = at
 
-    def frozen(self, unmanaged: Iterable[GuestName]) -> Plan:
+    def frozen(self, unmanaged: tuple[Unmanaged, ...]) -> Plan:
         """Return the plan."""
         return Plan(
             revision=self.source.desired.revision,
@@ -116,10 +160,17 @@ class Draft:
                 planned for subject in sorted(self.actions) for planned in self.actions[subject]
             ),
             verdicts=self.verdicts,
-            unmanaged=tuple(unmanaged),
+            unmanaged=unmanaged,
+            judgments=tuple(self.judgments),
             reconsider_at=self._reconsider_at,
             needs_room=self.capacity.was_asked,
+            asks=tuple(self.asks[one] for one in sorted(self.asks)),
+            fuses=tuple(self.fuses),
+            notices=tuple(self.notices),
         )
+
+    def _amend(self, subject: GuestName, verdict: Verdict) -> None:
+        self.verdicts[subject] = replace(self.verdicts[subject], verdict=verdict)
 
     def _ready(
         self, chain: tuple[PlannedAction, ...]
@@ -131,13 +182,20 @@ class Draft:
             waiting = backoff.hold(planned.id, history, policy)
             if waiting is not None and waiting[1] > self.source.now:
                 self.wake(waiting[1])
-                return chain[:position], waiting[0]
+                return _worthwhile(chain[:position]), waiting[0]
         return chain, None
 
     def _note_disruptions(self, steps: list[Step], chain: tuple[PlannedAction, ...]) -> None:
         for step, planned in zip(steps, chain, strict=False):
             if step.disrupts:
                 self.disrupting.add(planned.id)
+
+
+def _worthwhile(chain: tuple[PlannedAction, ...]) -> tuple[PlannedAction, ...]:
+    """Return a chain that was cut short without what only served the rest of it."""
+    while chain and chain[-1].prepares:
+        chain = chain[:-1]
+    return chain
 
 
 def _reserved(source: PlanInput) -> frozenset[VmId]:

@@ -85,6 +85,8 @@ def _refusal(
         return Hold.NO_NODE, "is not in the cluster"
     if not seen.online:
         return Hold.NO_NODE, "is offline"
+    if node in capacity.suspended:
+        return Hold.NO_NODE, "is suspended"
     if seen.maintenance:
         return Hold.NO_NODE, "is in maintenance"
     if seen.memory_bytes == 0:

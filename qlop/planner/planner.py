@@ -6,17 +6,27 @@
    it will need is booked before anything else is.
 3. *Existing guests*: first those that are there, so that what they need is booked
    before new guests are placed. Per guest: configuration, relocation, power, snapshots.
-4. *Missing guests*: the largest first, because small ones fit where large ones don't.
+4. *Missing guests*: those to be adopted, for which there is one. Then the largest first, because small ones fit where large ones don't.
 5. *Orphans*: what is ours and no longer wanted goes last, so that nothing is taken away
    before its successor has a place.
-6. *Gates*: budgets, then the fuse, which looks at what is left.
+6. *Gates*: what people suspended or froze, then budgets, then the fuse, which looks at
+   what is left. A manifest's own consents were asked for in 3.
 """
 
-from qlop.model.ids import GuestName
 from qlop.model.plan import Plan, PlanInput
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import birth, gates, orphan, present, unsettled
+from qlop.planner import (
+    adoption,
+    birth,
+    fuse,
+    gates,
+    orphan,
+    present,
+    stranger,
+    suspend,
+    unsettled,
+)
 from qlop.planner.draft import Draft
 from qlop.planner.step import place_of
 
@@ -33,7 +43,7 @@ def plan(source: PlanInput) -> Plan:
         for name, guest in source.desired.guests.items():
             owned = draft.ownership.owned.get(place_of(guest))
             draft.conclude(name, owned.vmid if owned is not None else None, blocked)
-        return draft.frozen(unmanaged(draft))
+        return draft.frozen(stranger.unmanaged(draft))
     missing = []
     wanted = [source.desired.guests[name] for name in sorted(source.desired.guests)]
     settled = [want for want in wanted if not unsettled.hold(draft, want.name, place_of(want))]
@@ -41,24 +51,19 @@ def plan(source: PlanInput) -> Plan:
         owned = draft.ownership.owned.get(place_of(want))
         if owned is None:
             missing.append(want)
-        else:
+        elif not adoption.plan_release(draft, want.name, place_of(want), owned):
             present.plan_guest(draft, want, owned)
+    if missing:
+        missing = adoption.plan_guests(draft, missing)
     for want in sorted(missing, key=lambda one: (-one.memory_bytes, one.service, one.index)):
         birth.plan_guest(draft, want)
     orphan.plan_orphans(draft)
     unsettled.hold_rest(draft)
+    suspend.hold_suspended(draft)
+    strikes = fuse.wave(draft)
     gates.keep_budgets(draft)
-    gates.blow_fuse(draft)
-    return draft.frozen(unmanaged(draft))
-
-
-def unmanaged(draft: Draft) -> list[GuestName]:
-    """Return the guests that are not ours, templates left out, as ``name (vmid)``."""
-    return [
-        GuestName(f"{guest.name or 'unnamed'} ({guest.vmid})")
-        for guest in sorted(draft.ownership.strangers, key=lambda one: one.vmid)
-        if not guest.template
-    ]
+    fuse.blow(draft, strikes)
+    return draft.frozen(stranger.unmanaged(draft))
 
 
 def _world_hold(source: PlanInput) -> Held | None:

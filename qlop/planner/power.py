@@ -4,9 +4,10 @@ from typing import assert_never
 
 from qlop.model.action import RebootGuest, ResumeGuest, ShutdownGuest, StartGuest
 from qlop.model.desired import DesiredGuest
-from qlop.model.guest import Power
+from qlop.model.guest import OptionValue, Power
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
+from qlop.model.option import render_properties
 from qlop.model.verdict import Held, Hold
 from qlop.planner.step import Step, Steps, premise_of
 
@@ -39,38 +40,35 @@ def plan_power(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> S
             assert_never(never)
 
 
-def plan_reboot(
+def reboot_step(
     want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, pending: tuple[str, ...]
-) -> Steps:
-    """Return the reboot that applies what PVE keeps pending, if the manifest allows it."""
+) -> Step:
+    """Return the reboot that applies what PVE keeps pending, or will."""
     names = ", ".join(pending)
-    if not want.may_reboot:
-        return Steps(
-            held=Held(
-                reason=Hold.REBOOT_NEEDED,
-                message=f"{names} will take effect when the guest is rebooted",
-                remedy="reboot it when that suits, or set spec.allow.reboot: true",
-            )
-        )
     action = RebootGuest(
         subject=want.name,
         vmid=guest.vmid,
         kind=want.kind,
         node=guest.node,
         grace_s=int(want.shutdown_timeout.total_seconds()),
+        applies=tuple(f"{key}={_wanted(want, key)}" for key in pending),
     )
-    return Steps(
-        steps=(
-            Step(
-                action=action,
-                reason=f"{names} will take effect with a reboot",
-                impact=Impact.REBOOT,
-                premise=premise_of(have, Power.RUNNING),
-                takes=(f"node:{guest.node}",),
-                disrupts=True,
-            ),
-        )
+    return Step(
+        action=action,
+        reason=f"{names} will take effect with a reboot",
+        impact=Impact.REBOOT,
+        premise=premise_of(have, Power.RUNNING),
+        takes=(f"node:{guest.node}",),
+        disrupts=True,
     )
+
+
+def _wanted(want: DesiredGuest, key: str) -> str:
+    """Return what a pending option will be once it is in effect, as its manifest says."""
+    said: dict[str, OptionValue] = {disk.slot: disk.properties for disk in want.disks}
+    said |= {nic.slot: nic.properties for nic in want.nics}
+    value = {**said, **want.options}.get(key, "")
+    return value if isinstance(value, str) else render_properties(value)
 
 
 def is_ha_managed(guest: ObservedGuest) -> bool:

@@ -1,8 +1,10 @@
 """Bring one existing guest of ours to what its manifest says."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from qlop.model.action import RegenerateCloudInit
+from qlop.model.consent import FREE, PLACEMENT, POWER, Consent, strictest
 from qlop.model.desired import DesiredGuest
 from qlop.model.guest import GuestKind, Power
 from qlop.model.ids import NodeName
@@ -10,24 +12,26 @@ from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, newdisk, placement, power, relocation, snapshot, write
+from qlop.planner import config, consent, placement, power, relocation, snapshot, write
 from qlop.planner.draft import Draft
 from qlop.planner.step import Step, Steps, place_of, premise_of
 
 
 def plan_guest(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> None:
     """Note what an owned guest needs, or why it is left as it is."""
+    draft.decide(want.name, guest.vmid, place_of(want), needs(draft, want, guest))
+
+
+def needs(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Steps:
+    """Return what an owned guest needs, or why it is left as it is."""
     held = _hold(draft, want, guest)
     if held is not None:
-        draft.conclude(want.name, guest.vmid, held)
-        return
+        return Steps(held=held)
     assert isinstance(guest.config, Known), "ownership is proven by the configuration"
     have = guest.config.value
     if guest.power is Power.SUSPENDED:
-        wanted = _hibernated(want, guest, have)
-    else:
-        wanted = _steps(draft, want, guest, have)
-    draft.decide(want.name, guest.vmid, place_of(want), wanted)
+        return _hibernated(draft, want, guest, have)
+    return _steps(draft, want, guest, have)
 
 
 def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
@@ -37,33 +41,55 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     A guest that has to move is moved before a reboot: the reboot may then be its start
     on the new node. Snapshots come last: they are of the guest as it should be.
     """
-    found = config.difference(want, guest, have)
-    newdisk.hold_back(found, want, guest, have, draft.source.observed)
-    steps = list(write.steps_for(want, guest, have, found))
-    holds = list(found.holds)
-    steps += _cloud_init(draft, want, guest, have, steps)
-    moved = relocation.plan_relocation(
-        want,
-        guest,
-        have,
-        cluster=draft.source.desired.cluster,
-        observed=draft.source.observed,
-        owners=draft.ownership,
-        capacity=draft.capacity,
+    if _is_unborn(draft, want, guest):
+        want = replace(want, consents=FREE)
+    parts = consent.plan_writes(draft, want, guest, have)
+    for step in _cloud_init(draft, want, guest, have, parts.steps):
+        parts.add(consent.judged(draft, want, step, want.consents.hot))
+    parts.add(
+        relocation.plan_relocation(
+            want,
+            guest,
+            have,
+            cluster=draft.source.desired.cluster,
+            observed=draft.source.observed,
+            owners=draft.ownership,
+            capacity=draft.capacity,
+            consented=lambda step: consent.judged(
+                draft, want, step, want.consents.of(PLACEMENT, step.impact)
+            ),
+        )
     )
-    powered = power.plan_power(want, guest, have)
-    for part in (moved, powered, _reboot(draft, want, guest, have, found)):
-        steps += part.steps
-        if part.held is not None:
-            holds.append(part.held)
-    if not steps and not holds:
-        snapped = snapshot.plan_snapshots(want, guest, have)
-        steps += snapped.steps
-        if snapped.held is not None:
-            holds.append(snapped.held)
+    parts.add(_power(draft, want, guest, have))
+    parts.add(_reboot(draft, want, guest, have, parts))
+    if not parts.steps and not parts.holds:
+        parts.add(snapshot.plan_snapshots(want, guest, have))
     return Steps(
-        steps=tuple(steps), held=_merged(holds), note=_note(want, have) if not steps else ""
+        steps=tuple(parts.steps),
+        held=_merged(parts.holds),
+        note=_note(want, have) if not parts.steps else "",
+        warnings=tuple(parts.warnings),
     )
+
+
+def _is_unborn(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> bool:
+    """Return whether we made a guest and it never ran: a change to it disturbs nobody."""
+    reserved = draft.source.history.reservations.get(place_of(want))
+    return (
+        guest.power is Power.STOPPED
+        and reserved is not None
+        and reserved.made
+        and not reserved.ran
+        and reserved.vmid == guest.vmid
+    )
+
+
+def _power(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
+    powered = power.plan_power(want, guest, have)
+    if not powered.steps:
+        return powered
+    (step,) = powered.steps
+    return consent.judged(draft, want, step, want.consents.of(POWER, step.impact))
 
 
 def _reboot(
@@ -71,27 +97,41 @@ def _reboot(
     want: DesiredGuest,
     guest: ObservedGuest,
     have: GuestConfig,
-    found: config.Difference,
+    writes: consent.Writes,
 ) -> Steps:
     """Return the reboot that is due, or note that one may be if it turns out to run."""
-    pending = set(config.managed_pending(want, have))
-    pending |= {change.field for change in found.changes if change.impact is Impact.REBOOT}
+    told = {said: set[str]() for said in Consent}
+    for name in {*config.managed_pending(want, have), *writes.rebooting}:
+        told[want.consents.of(name, Impact.REBOOT)].add(name)
+    if guest.power is Power.UNKNOWN and want.power is Power.STOPPED:
+        draft.may_be_struck.add(want.name)
+    if want.power is not Power.RUNNING or guest.power not in {Power.RUNNING, Power.UNKNOWN}:
+        return Steps()
+    due = told[Consent.DO] | told[Consent.WINDOW] | told[Consent.ASK]
+    said = strictest(Consent.DO, *(one for one in told if told[one] & due))
+    if not due and told[Consent.WARN]:
+        due, said = told[Consent.WARN], Consent.WARN
+    if not due:
+        return Steps()
+    step = power.reboot_step(want, guest, have, tuple(sorted(due)))
     if guest.power is Power.UNKNOWN:
-        if want.power is Power.STOPPED or (pending and want.may_reboot):
+        if consent.may(draft, want, step, said):
             draft.may_be_struck.add(want.name)
         return Steps()
-    if not pending or want.power is not Power.RUNNING or guest.power is not Power.RUNNING:
-        return Steps()
-    return power.plan_reboot(want, guest, have, tuple(sorted(pending)))
+    return consent.judged(draft, want, step, said)
 
 
-def _hibernated(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
+def _hibernated(
+    draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig
+) -> Steps:
     """Return the start of a hibernated VM: PVE refuses all else until it has woken up."""
     if want.power is Power.RUNNING:
-        return power.plan_power(want, guest, have)
+        return _power(draft, want, guest, have)
+    want = consent.heeded(want, have)
     found = config.difference(want, guest, have)
     moved = not placement.is_allowed(want, guest.node)
-    if not (moved or found.holds or write.steps_for(want, guest, have, found)):
+    pooled = write.pool_step(want, guest, have)
+    if not (moved or found.holds or found.changes or found.grow or pooled):
         return Steps(note="it is hibernated")
     return Steps(
         held=Held(

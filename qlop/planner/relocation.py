@@ -1,5 +1,7 @@
 """Move guests off nodes where they may not be."""
 
+from collections.abc import Callable
+
 from qlop.model.action import MigrateGuest, MigrationMode
 from qlop.model.desired import DesiredCluster, DesiredGuest
 from qlop.model.device import is_local_path
@@ -24,9 +26,11 @@ def plan_relocation(
     observed: Observed,
     owners: Ownership,
     capacity: Capacity,
+    consented: Callable[[Step], Steps],
 ) -> Steps:
     """Return the move that an owned guest needs, if it needs one.
 
+    ``consented`` asks for the manifest's consent; without it nothing is booked.
     Only what the manifest forbids moves a guest: a node outside the allowed set, or a
     service it must be kept apart from. Preferences and spreading choose a node for a
     new guest; they never move one that runs.
@@ -56,28 +60,20 @@ def plan_relocation(
     blocked = unread or _blocked(guest, have, observed)
     if blocked is not None:
         return Steps(held=blocked)
-    running = guest.power is not Power.STOPPED
-    interrupts = running and guest.kind is GuestKind.CONTAINER
-    if interrupts and not want.may_relocate:
-        return Steps(
-            held=Held(
-                reason=Hold.INTERRUPTION_NEEDED,
-                message=f"{reason}; moving a running container stops it for a while",
-                remedy="set spec.allow.relocate: true, or stop it and move it by hand",
-            )
-        )
     chosen = _choose(want, guest, have, cluster=cluster, observed=observed, capacity=capacity)
     if isinstance(chosen, Held):
         return Steps(held=chosen)
+    step = _move(want, guest, have, observed=observed, target=chosen.node, reason=reason)
+    judged = consented(step)
+    if not judged.steps:
+        return judged
     capacity.leave(guest.node, want.service)
     capacity.promise(chosen.node, want.service, promised_bytes(guest, want))
     for storage, size in _copied(guest, have, observed).items():
         there = storage_on(observed, storage, chosen.node)
         if there is not None:
             capacity.take(there, size)
-    return Steps(
-        steps=(_move(want, guest, have, observed=observed, target=chosen.node, reason=reason),)
-    )
+    return judged
 
 
 def _reason(want: DesiredGuest, guest: ObservedGuest, capacity: Capacity) -> str:

@@ -9,8 +9,9 @@ from qlop.model.desired import DesiredGuest
 from qlop.model.guest import Power
 from qlop.model.ids import ActionId, GuestName, ServiceName
 from qlop.model.impact import Impact
-from qlop.model.observed import GuestConfig
+from qlop.model.observed import GuestConfig, ObservedBackup
 from qlop.model.plan import Change, PlannedAction, Premise
+from qlop.model.trial import Part
 from qlop.model.verdict import Held
 
 _VOLATILE = frozenset({"digest"})
@@ -33,6 +34,9 @@ class Step:
     expects: Mapping[str, str] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     disrupts: bool = False
+    part: Part = Part.NONE
+    before: Mapping[str, str] = field(default_factory=dict)
+    prepares: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +46,16 @@ class Steps:
     steps: tuple[Step, ...] = ()
     held: Held | None = None
     note: str = ""
+    warnings: tuple[str, ...] = ()
+    """What differs, and is never to be changed."""
 
 
-def premise_of(config: GuestConfig, power: Power | None = None) -> Premise:
+def premise_of(
+    config: GuestConfig, power: Power | None = None, backup: ObservedBackup | None = None
+) -> Premise:
     """Return what must still hold of an owned guest when an action reaches it."""
     assert config.mark is not None, "only owned guests are acted on"
-    return Premise(mark=config.mark, witness=config.witness, power=power)
+    return Premise(mark=config.mark, witness=config.witness, power=power, backup=backup)
 
 
 def action_id(action: Action) -> ActionId:
@@ -61,7 +69,9 @@ def action_id(action: Action) -> ActionId:
     return ActionId(f"{action.subject}/{verb_of(action).value}/{digest}")
 
 
-def chained(steps: Iterable[Step], service: ServiceName, index: int) -> tuple[PlannedAction, ...]:
+def chained(
+    steps: Iterable[Step], service: ServiceName, index: int, fingerprint: str = ""
+) -> tuple[PlannedAction, ...]:
     """Return the steps of one guest as actions, each after the one before."""
     chain: list[PlannedAction] = []
     for step in steps:
@@ -79,6 +89,10 @@ def chained(steps: Iterable[Step], service: ServiceName, index: int) -> tuple[Pl
                 expects=step.expects,
                 changes=step.changes,
                 after=(chain[-1].id,) if chain else (),
+                fingerprint=fingerprint,
+                part=step.part,
+                before=step.before,
+                prepares=step.prepares,
             )
         )
     return tuple(chain)

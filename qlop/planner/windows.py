@@ -49,6 +49,11 @@ def next_change(
     return at
 
 
+def instant_text(at: datetime) -> str:
+    """Return an instant as holds name it."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
 def instant(local: datetime, zone: ZoneInfo) -> datetime:
     """Return the first instant at which clocks of ``zone`` show ``local`` or are past it."""
     first = local.replace(tzinfo=zone, fold=0).astimezone(UTC)

@@ -18,9 +18,18 @@ from qlop.planner.step import Step, premise_of
 
 
 def steps_for(
-    want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, found: config.Difference
+    want: DesiredGuest,
+    guest: ObservedGuest,
+    have: GuestConfig,
+    found: config.Difference,
+    *,
+    digest: str,
 ) -> tuple[Step, ...]:
-    """Return the writes that remove a difference: first the options, then each disk."""
+    """Return the writes that remove a difference: first the options, then each disk.
+
+    ``digest`` is that of the configuration as the first of them finds it, empty if
+    something is written before.
+    """
     steps: list[Step] = []
     premise = premise_of(have)
     if found.set or found.delete:
@@ -34,7 +43,7 @@ def steps_for(
             vmid=guest.vmid,
             kind=want.kind,
             node=guest.node,
-            digest=have.digest,
+            digest=digest,
             set=found.set,
             delete=tuple(found.delete),
         )
@@ -58,7 +67,7 @@ def steps_for(
             node=guest.node,
             slot=slot,
             size_bytes=size_bytes,
-            digest="" if steps else have.digest,
+            digest="" if steps else digest,
         )
         steps.append(
             Step(
@@ -70,9 +79,23 @@ def steps_for(
                 changes=(change,),
             )
         )
-    if want.pool is not None and want.pool != guest.pool:
-        steps.append(_pool_step(want, guest, have))
     return tuple(steps)
+
+
+def pool_step(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Step | None:
+    """Return what puts the guest into its pool, None if it is there or none is wanted."""
+    if want.pool is None or want.pool == guest.pool:
+        return None
+    action = AssignPool(
+        subject=want.name, vmid=guest.vmid, kind=want.kind, node=guest.node, pool=want.pool
+    )
+    return Step(
+        action=action,
+        reason=f"it belongs into pool {want.pool}",
+        impact=Impact.NONE,
+        premise=premise_of(have),
+        changes=(config.change_of("pool", guest.pool or "", want.pool, Impact.NONE),),
+    )
 
 
 def projected_after_clone(
@@ -137,20 +160,6 @@ def projected_after_clone(
 
 def _feeds_cloud_init(found: config.Difference) -> bool:
     return any(config.is_cloud_init(key) for key in (*found.set, *found.delete))
-
-
-def _pool_step(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Step:
-    assert want.pool is not None
-    action = AssignPool(
-        subject=want.name, vmid=guest.vmid, kind=want.kind, node=guest.node, pool=want.pool
-    )
-    return Step(
-        action=action,
-        reason=f"it belongs into pool {want.pool}",
-        impact=Impact.NONE,
-        premise=premise_of(have),
-        changes=(config.change_of("pool", guest.pool or "", want.pool, Impact.NONE),),
-    )
 
 
 def _reason(found: config.Difference) -> str:

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from qlop.model.desired import DesiredDisk, DesiredGuest, DesiredService, Placement
 from qlop.model.guest import OptionValue, Properties
+from qlop.model.health import Condition, Health, check_text
 from qlop.model.history import JournalRecord
 from qlop.model.ids import GuestName, ServiceName
 from qlop.model.observed import GuestConfig, ObservedGuest
@@ -16,7 +17,7 @@ from qlop.model.reading import Absent, Known, Unknown
 from qlop.model.units import MIB, format_size, format_span
 from qlop.model.verdict import Act, Converged, Held, SubjectVerdict
 from qlop.render.action import action_text
-from qlop.render.history import Entry, entries, entry_lines, history_document
+from qlop.render.history import Told, entries, entry_lines, history_document
 from qlop.render.line import Line, Span, Tone, line, table
 from qlop.render.plain_value import MASK, SECRET_KEYS, Document, plain_value
 from qlop.render.plan import (
@@ -26,6 +27,7 @@ from qlop.render.plan import (
     short,
     verdict_document,
 )
+from qlop.render.status import CONDITION_WORDS, age_text
 
 ENTRIES_SHOWN = 10
 """The newest attempts; ``qlop history NAME`` shows all of them."""
@@ -40,8 +42,9 @@ class Explanation:
     want: DesiredGuest | None
     service: DesiredService | None
     have: ObservedGuest | None
+    health: Health | None
     actions: tuple[PlannedAction, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[Told, ...]
 
 
 def explain(
@@ -96,6 +99,7 @@ def _explain_guest(
         want=want,
         service=given.desired.services.get(want.service) if want else None,
         have=have,
+        health=given.observed.health.get(have.vmid) if have is not None else None,
         actions=tuple(planned for planned in plan.actions if planned.action.subject == name),
         entries=entries(records, name),
     )
@@ -108,6 +112,7 @@ def explanation_lines(found: Explanation, *, now: datetime) -> list[Line]:
         _action_lines(found.actions),
         _wanted_lines(found.want, found.service),
         _seen_lines(found.have),
+        _health_lines(found.health, now=now),
         _history_lines(found.entries, now=now),
     ]
     lines = _head(found)
@@ -187,6 +192,8 @@ def _wanted_lines(want: DesiredGuest | None, service: DesiredService | None) -> 
         ),
         *_field_rows("may", _may_text(want)),
         *_field_rows("placement", _placement_text(want.placement)),
+        *_field_rows("depends on", ", ".join(sorted(service.depends_on)) if service else ""),
+        *_field_rows("checks", ", ".join(map(check_text, service.checks)) if service else ""),
     ]
     lines = [_section("Wanted"), *table(rows, indent="    ")]
     if service is not None and service.inherited:
@@ -232,8 +239,6 @@ def _may_text(want: DesiredGuest) -> str:
     grace = format_span(want.shutdown_timeout)
     allowed = {
         f"be stopped by force after {grace}": want.may_stop,
-        "be rebooted to apply changes": want.may_reboot,
-        "be moved with an interruption": want.may_relocate,
     }
     return ", ".join(words for words, may in allowed.items() if may) or "not be interrupted"
 
@@ -267,6 +272,28 @@ def _seen_lines(have: ObservedGuest | None) -> list[Line]:
     return [_section("Seen"), *table(rows, indent="    ")]
 
 
+_TONES = {
+    Condition.HEALTHY: Tone.GOOD,
+    Condition.UNHEALTHY: Tone.BAD,
+    Condition.UNKNOWN: Tone.WARN,
+}
+
+
+def _health_lines(health: Health | None, *, now: datetime) -> list[Line]:
+    if health is None:
+        return []
+    rows = [
+        (
+            Span(state.check),
+            Span(CONDITION_WORDS[state.condition], _TONES[state.condition]),
+            Span(f"for {age_text(now - state.since)}", Tone.DIM),
+            Span(state.message),
+        )
+        for state in health.checks
+    ]
+    return [_section("Health"), *table(rows, indent="    ")]
+
+
 def _config_rows(have: ObservedGuest) -> list[tuple[Span, ...]]:
     match have.config:
         case Known(value=config):
@@ -295,7 +322,7 @@ def _identity_rows(config: GuestConfig) -> list[tuple[Span, ...]]:
     ]
 
 
-def _history_lines(found: Sequence[Entry], *, now: datetime) -> list[Line]:
+def _history_lines(found: Sequence[Told], *, now: datetime) -> list[Line]:
     if not found:
         return []
     shown = found[-ENTRIES_SHOWN:]
@@ -318,6 +345,7 @@ def explanation_document(found: Explanation) -> Document:
         "wanted": plain_value(found.want),
         "inherited": plain_value(inherited),
         "seen": plain_value(found.have),
+        "health": plain_value(found.health),
         "actions": [
             {
                 "id": planned.id,

@@ -286,7 +286,7 @@ def test_changed_to_what_is_said_it_is_as_said(case: tuple[str, str]) -> None:
 
 def test_said_while_it_runs_it_is_as_said_after_a_reboot() -> None:
     """What stays pending in PVE until then is no reason to write it again."""
-    said = "{cpu: {cores: 4}, memory: 2GiB, power: running, allow: {reboot: true}, tags: [b, A]}"
+    said = "{cpu: {cores: 4}, memory: 2GiB, power: running, changes: {impact: {reboot: do}}, tags: [b, A]}"
 
     async def story() -> None:
         house = House(manifest(CLONE_BASE, "power: running"))

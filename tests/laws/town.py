@@ -1,6 +1,7 @@
 """Guests that the simulated hospital can have: some by hand, any by drawing."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from qlop.model.desired import (
 from qlop.model.device import CLOUD_INIT_VOLUME
 from qlop.model.guest import GuestKind, OptionValue, Power
 from qlop.model.ids import GuestName, StorageId, VmId
-from qlop.model.policy import Fuse, Policy, Prune
+from qlop.model.policy import BackupNeed, Fuse, Policy, Prune, Pruning
 from qlop.model.units import GIB, MIB
 from tests import builders as b
 
@@ -27,7 +28,10 @@ VM, CT = GuestKind.VM, GuestKind.CONTAINER
 LOCAL, NAS = StorageId("local-lvm"), StorageId("nas")
 IMAGE = "local:import/debian-12-genericcloud-amd64.qcow2"
 ARCHIVE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
-POLICY = Policy(prune=Prune.DESTROY, fuse=Fuse(guests=10))
+POLICY = Policy(
+    prune=Pruning(mode=Prune.DESTROY, grace=timedelta(), backup=BackupNeed.NOT_NEEDED),
+    fuse=Fuse(guests=10),
+)
 
 
 def vm(name: str, **more: object) -> DesiredGuest:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from qlop.manifest.load import load
+from qlop.model.consent import Consent, Consents
 from qlop.model.desired import (
     ArchiveSource,
     CloneSource,
@@ -29,8 +30,9 @@ from qlop.model.ids import (
     VmId,
 )
 from qlop.model.option import canonical, render
-from qlop.model.policy import Fuse, Limits, Policy, Prune
+from qlop.model.policy import BackupNeed, Fuse, Limits, Policy, Prune, Pruning
 from qlop.model.units import GIB
+from qlop.model.window import CronWindow, parse_cron
 from tests.manifest.trees import CLUSTER, CONTAINER, VM, cluster, loaded, service, tree
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOUQ me@here 100%"
@@ -68,8 +70,6 @@ def test_a_service_that_says_little_wants_little() -> None:
         snapshots=Snapshots(),
         shutdown_timeout=timedelta(minutes=3),
         may_stop=False,
-        may_reboot=False,
-        may_relocate=False,
         memory_bytes=2 * GIB,
         origin=Origin(file="a.yaml", line=10, column=18),
     )
@@ -151,8 +151,13 @@ protection: true
 placement: {{nodes: [pve1, pve2], preferred: [pve2], spread: false, apartFrom: [db], togetherWith: [cache]}}
 snapshots: {{keep: [before-upgrade], prune: true, memory: true}}
 shutdown: {{timeout: 5m, thenStop: true}}
-allow: {{reboot: true, relocate: true}}
-maxUnavailable: 0
+changes:
+  impact: {{none: window, hot: ask, reboot: do, downtime: window, dataLoss: warn}}
+  fields: {{net0.rate: ignore, placement: do}}
+windows:
+  - {{name: own, cron: "0 2 * * sat", duration: 4h, timezone: Asia/Jakarta}}
+update:
+  maxUnavailable: 0
 """
 
 
@@ -291,8 +296,24 @@ def test_everything_that_can_be_said_of_a_vm_is_lowered() -> None:
     )
     assert web.snapshots == Snapshots(keep=("before-upgrade",), prune=True, memory=True)
     assert web.shutdown_timeout == timedelta(minutes=5)
-    assert (web.may_stop, web.may_reboot, web.may_relocate) == (True, True, True)
-    assert found.services[ServiceName("web")].max_unavailable == 0
+    assert web.may_stop
+    assert web.consents == Consents(
+        none=Consent.WINDOW,
+        hot=Consent.ASK,
+        reboot=Consent.DO,
+        downtime=Consent.WINDOW,
+        data_loss=Consent.WARN,
+        fields={"net0.rate": Consent.IGNORE, "placement": Consent.DO},
+    )
+    assert web.windows == (
+        CronWindow(
+            name="own",
+            cron=parse_cron("0 2 * * sat"),
+            duration=timedelta(hours=4),
+            zone="Asia/Jakarta",
+        ),
+    )
+    assert found.services[ServiceName("web")].update.max_unavailable == 0
 
 
 EVERYTHING_OF_A_CONTAINER = f"""
@@ -530,7 +551,7 @@ def test_everything_that_can_be_said_of_a_cluster_is_lowered() -> None:
 vmidRange: 500-599
 interval: 1m
 policy:
-  prune: destroy
+  prune: {mode: destroy, grace: 2d, backup: notNeeded}
   fuse: {guests: 0, share: 0%}
   limits: {cluster: 9, node: 3, nodeMigrations: 1, storageClones: 2}
   memoryReserve: 0%
@@ -543,7 +564,9 @@ policy:
     found = result.desired.cluster
 
     assert found.policy == Policy(
-        prune=Prune.DESTROY,
+        prune=Pruning(
+            mode=Prune.DESTROY, grace=timedelta(days=2), backup=BackupNeed.NOT_NEEDED
+        ),
         fuse=Fuse(guests=0, share=0),
         limits=Limits(cluster=9, node=3, node_migrations=1, storage_clones=2),
         memory_reserve_share=0,
@@ -554,6 +577,14 @@ policy:
     )
     assert (found.interval, found.vmid_range) == (timedelta(minutes=1), (500, 599))
     assert result.desired.guests[GuestName("web")].vmid_range == (500, 599)
+
+
+@pytest.mark.parametrize("word", Prune)
+def test_a_word_stands_for_a_mode_of_pruning(word: Prune) -> None:
+    result = load(tree(cluster(f"\npolicy: {{prune: {word.value}}}\n"), service()))
+
+    assert result.desired is not None
+    assert result.desired.cluster.policy.prune == Pruning(mode=word)
 
 
 @pytest.mark.parametrize("spec", [EVERYTHING_OF_A_VM, EVERYTHING_OF_A_CONTAINER])

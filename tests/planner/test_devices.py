@@ -183,7 +183,7 @@ def test_a_disk_grows(power: Power, impact: Impact) -> None:
 
 def test_each_disk_grows_by_an_action_of_its_own() -> None:
     want = b.desired_guest(
-        disks=(want_disk("scsi0", 8, ssd="1"), want_disk("scsi1", 9)), may_reboot=True
+        disks=(want_disk("scsi0", 8, ssd="1"), want_disk("scsi1", 9)), consents=b.WILLING
     )
     config = b.config(b.mark(), disks=[b.disk(), b.disk("scsi1")])
 
@@ -228,7 +228,7 @@ def test_nics(
     written: tuple[dict[str, str], tuple[str, ...]],
     impact: Impact | None,
 ) -> None:
-    want = b.desired_guest(nics=tuple(wants), networks_declared=True)
+    want = b.desired_guest(nics=tuple(wants), networks_declared=True, consents=b.WILLING)
 
     plan = look.plan_one(want, b.guest(config=b.config(b.mark(), nics=haves)))
 
@@ -250,6 +250,7 @@ def container(
         nics=nics,
         networks_declared=declared,
         options={} if description is None else {"description": description},
+        consents=b.WILLING,
     )
 
 

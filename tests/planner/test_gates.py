@@ -11,7 +11,7 @@ from qlop.model.history import JournalRecord
 from qlop.model.ids import GuestName
 from qlop.model.observed import ObservedGuest
 from qlop.model.plan import Plan
-from qlop.model.policy import Fuse, Policy, Prune
+from qlop.model.policy import Fuse, Policy, Prune, Pruning
 from qlop.model.reading import Unknown
 from qlop.model.verdict import Act, Hold
 from tests import builders as b
@@ -22,7 +22,7 @@ LOOSE = Policy(fuse=Fuse(guests=100))
 
 def want(index: int, **more: object) -> DesiredGuest:
     guest = b.desired_guest(
-        index=index, name=f"web-{index}", options={"cores": "2"}, may_reboot=True
+        index=index, name=f"web-{index}", options={"cores": "2"}, consents=b.WILLING
     )
     return replace(guest, **more)  # type: ignore[arg-type]  # fields of the guest
 
@@ -128,7 +128,8 @@ def test_a_nic_taken_out_and_put_in_again_needs_a_share() -> None:
     have = b.guest(config=b.config(b.mark(), nics=[b.nic()]))
 
     plan = look.plan_of(
-        b.desired(b.desired_guest(nics=(nic,)), max_unavailable=0), b.observed(have)
+        b.desired(b.desired_guest(nics=(nic,), consents=b.WILLING), max_unavailable=0),
+        b.observed(have),
     )
 
     assert look.held(plan).reason is Hold.BUDGET
@@ -139,7 +140,7 @@ def test_services_do_not_share_a_budget() -> None:
         10009, config=b.config(b.mark("db", 1, 10009), options={"cores": "2"}, pending=["cores"])
     )
     wants = b.desired(
-        want(1), want(2), b.desired_guest("db", options={"cores": "2"}, may_reboot=True)
+        want(1), want(2), b.desired_guest("db", options={"cores": "2"}, consents=b.WILLING)
     )
 
     plan = look.plan_of(wants, b.observed(due(1), due(2), db))
@@ -148,9 +149,9 @@ def test_services_do_not_share_a_budget() -> None:
 
 
 def orphans(number: int, prune: Prune, fuse: Fuse, *more: ObservedGuest) -> Plan:
-    guests = [due(index, Power.STOPPED) for index in range(1, number + 1)]
+    guests = [replace(due(index), name=f"web-{index}") for index in range(1, number + 1)]
     return look.plan_of(
-        b.desired(policy=Policy(prune=prune, fuse=fuse)), b.observed(*guests, *more)
+        b.desired(policy=Policy(prune=Pruning(mode=prune), fuse=fuse)), b.observed(*guests, *more)
     )
 
 
@@ -176,7 +177,7 @@ def test_fuse(number: int, fuse: Fuse, *, holds: bool) -> None:
 def test_a_blown_fuse_holds_the_whole_plan() -> None:
     guests = [due(index) for index in range(1, 5)]
     wants = b.desired(
-        b.desired_guest("new"), policy=Policy(prune=Prune.DESTROY), max_unavailable=4
+        b.desired_guest("new"), policy=Policy(prune=Pruning(mode=Prune.STOP)), max_unavailable=4
     )
 
     plan = look.plan_of(wants, b.observed(*guests))
@@ -184,7 +185,7 @@ def test_a_blown_fuse_holds_the_whole_plan() -> None:
     assert plan.actions == ()
     assert look.held(plan, "new").reason is Hold.FUSE
     assert look.held(plan, "new").message == (
-        "this plan would destroy 4 and shut down 4 of 4 guests, more than the fuse allows (3);"
+        "this plan would shut down 4 of 4 guests, more than the fuse allows (3);"
         " nothing of it is done"
     )
 
@@ -204,7 +205,7 @@ def test_what_can_not_be_seen_now_counts_for_the_fuse() -> None:
 
     assert plan.actions == ()
     assert look.held(plan, "web-1").reason is Hold.FUSE
-    assert "destroy 2 and do the same to others that can't be reached now, up to 3" in (
+    assert "do the same to others that can't be reached now, up to 3" in (
         look.held(plan, "web-1").message
     )
 

@@ -19,7 +19,12 @@ OFF_HARD = b.desired_guest(power=Power.STOPPED, may_stop=True)
 START = look.START
 RESUME = look.RESUME
 REBOOT = RebootGuest(
-    subject=GuestName("web"), vmid=b.WEB_VMID, kind=GuestKind.VM, node=b.PVE1, grace_s=120
+    subject=GuestName("web"),
+    vmid=b.WEB_VMID,
+    kind=GuestKind.VM,
+    node=b.PVE1,
+    grace_s=120,
+    applies=("cores=2",),
 )
 
 
@@ -103,7 +108,7 @@ def pending(*keys: str, power: Power = Power.RUNNING) -> ObservedGuest:
 
 
 CORES = {"cores": "2"}
-WILLING = b.desired_guest(options=CORES, may_reboot=True)
+WILLING = b.desired_guest(options=CORES, consents=b.WILLING)
 UNWILLING = b.desired_guest(options=CORES)
 
 
@@ -111,11 +116,11 @@ UNWILLING = b.desired_guest(options=CORES)
     ("want", "have", "answer"),
     [
         pytest.param(WILLING, pending("cores"), ("reboot",), id="reboots-if-allowed"),
-        pytest.param(UNWILLING, pending("cores"), Hold.REBOOT_NEEDED, id="says-that-it-is-due"),
+        pytest.param(UNWILLING, pending("cores"), Hold.APPROVAL, id="says-that-it-is-due"),
         pytest.param(WILLING, pending("vga"), None, id="what-is-not-declared-may-wait"),
         pytest.param(WILLING, pending(), None, id="nothing-pending"),
         pytest.param(
-            b.desired_guest(options=CORES, may_reboot=True, power=Power.STOPPED),
+            b.desired_guest(options=CORES, consents=b.WILLING, power=Power.STOPPED),
             pending("cores", power=Power.STOPPED),
             None,
             id="a-stopped-guest-needs-none",

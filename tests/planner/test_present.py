@@ -124,7 +124,7 @@ def disk(size_gib: int = 3) -> Disk:
         pytest.param(
             b.desired_guest(
                 options={"cores": "4"},
-                may_reboot=True,
+                consents=b.WILLING,
                 placement=Placement(allowed=frozenset({b.PVE2})),
             ),
             HERE,
@@ -159,7 +159,7 @@ def test_what_can_be_done_is_done_and_the_rest_is_held() -> None:
     plan = look.plan_one(want, HERE)
 
     assert look.verbs(plan) == ("configure",)
-    assert look.held(plan).reason is Hold.REBOOT_NEEDED
+    assert look.held(plan).reason is Hold.APPROVAL
 
 
 def test_several_holds_are_told_as_one() -> None:
@@ -176,7 +176,8 @@ def test_several_holds_are_told_as_one() -> None:
     assert found.reason is Hold.HA_MANAGED
     assert found.message == (
         "it is on pve1, which is not among the allowed nodes (pve2), and the HA manager owns its"
-        " placement; cores will take effect when the guest is rebooted"
+        " placement; cores will take effect with a reboot; to reboot it (impact: reboot)"
+        " needs an approval"
     )
 
 

@@ -77,7 +77,7 @@ def move(
         pytest.param(moving(), here(power=Power.PAUSED),
                      (move(MigrationMode.ONLINE), look.RESUME), id="paused"),
         pytest.param(
-            replace(moving(may_relocate=True), kind=CT),
+            replace(moving(consents=b.WILLING), kind=CT),
             container(),
             (move(MigrationMode.RESTART, kind=CT),),
             id="a-container-restarts-if-it-may",
@@ -99,8 +99,8 @@ def iso(volume: str = "local:iso/debian.iso") -> Disk:
                      "and the HA manager owns its placement", id="ha"),
         pytest.param(moving(), here(power=Power.UNKNOWN), Hold.POWER_UNKNOWN,
                      "how it can be moved depends on whether it runs", id="power-unknown"),
-        pytest.param(replace(moving(), kind=CT), container(), Hold.INTERRUPTION_NEEDED,
-                     "moving a running container stops it for a while", id="container"),
+        pytest.param(replace(moving(), kind=CT), container(), Hold.APPROVAL,
+                     "to migrate it (impact: downtime) needs an approval", id="container"),
         pytest.param(moving(), here(iso()), Hold.UNSUPPORTED_CHANGE,
                      "it can't move: ide2 holds local:iso/debian.iso, which only pve1 has",
                      id="an-iso-in-its-drive"),
@@ -141,7 +141,7 @@ def test_what_does_not_keep_it(disk: Disk) -> None:
 
 
 def test_a_move_of_a_container_costs_a_share_of_the_budget_and_says_so() -> None:
-    want = replace(moving(may_relocate=True), kind=CT)
+    want = replace(moving(consents=b.WILLING), kind=CT)
 
     plan = look.plan_of(b.desired(want, max_unavailable=0), b.observed(container()))
 
@@ -182,7 +182,7 @@ def test_of_two_that_must_be_apart_one_moves(web: Placement, db: Placement) -> N
     plan = look.plan_of(want, b.observed(b.guest(), db_here()))
 
     assert look.actions(plan) == (move(MigrationMode.ONLINE, target=b.PVE2),)
-    assert plan.actions[0].reason == "it is on pve1 with db, to be kept apart from"
+    assert plan.actions[0].reason == "it is on pve1 with db, which it must be kept apart from"
 
 
 def test_it_moves_to_where_nobody_is_that_it_must_be_apart_from() -> None:

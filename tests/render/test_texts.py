@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qlop.model.action import DestroyGuest
+from qlop.model.consent import Consents
 from qlop.model.desired import Placement
 from qlop.model.event import EventKind
 from qlop.model.finding import Finding, Severity
@@ -317,7 +318,7 @@ def test_an_explanation_of_a_guest_with_few_wishes() -> None:
         vmid=VmId(10001),
         placement=Placement(spread=False),
         may_stop=False,
-        may_relocate=False,
+        consents=Consents(),
         disks=(),
         nics=(),
         options={},

@@ -10,6 +10,7 @@ from qlop.model.action import (
     StartGuest,
     Verb,
 )
+from qlop.model.consent import Consent, Consents
 from qlop.model.desired import (
     CloneSource,
     Desired,
@@ -54,6 +55,7 @@ from qlop.model.policy import Policy
 from qlop.model.reading import Absent, Known, Unknown
 from qlop.model.status import NodeStatus, Status, SubjectStatus
 from qlop.model.verdict import Act, Converged, Held, Hold, SubjectVerdict
+from tests import builders as b
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 PVE1, PVE2 = NodeName("pve1"), NodeName("pve2")
@@ -160,7 +162,7 @@ PLAN = Plan(
             GuestName("spk"), 10003, Converged(note="scsi3 is not in its manifest")
         ),
     },
-    unmanaged=(GuestName("mail (101)"),),
+    unmanaged=(b.unmanaged(),),
     findings=(FINDING,),
 )
 QUIET = Plan(
@@ -253,7 +255,7 @@ STATUS = Status(
         subject(GuestName("spk"), 10003, Converged()),
         subject(WEB, 10001, Held(reason=Hold.IN_FLIGHT, message="x"), flying=True),
     ),
-    unmanaged=(GuestName("mail (101)"),),
+    unmanaged=(b.unmanaged(),),
     findings=(FINDING,),
     gaps=("snapshots of 10002: HTTP 595",),
 )
@@ -290,7 +292,6 @@ DESIRED = Desired(
         ServiceName("web"): DesiredService(
             name=ServiceName("web"),
             guests=(WEB,),
-            max_unavailable=1,
             labels={},
             annotations={},
             profiles=("small",),
@@ -329,8 +330,7 @@ DESIRED = Desired(
             snapshots=Snapshots(),
             shutdown_timeout=timedelta(minutes=3),
             may_stop=True,
-            may_reboot=False,
-            may_relocate=True,
+            consents=Consents(fields={"placement": Consent.DO}),
             memory_bytes=4 * GIB,
             origin=_ORIGIN,
         )
