@@ -59,7 +59,7 @@ def _play(name: str, chosen: argparse.Namespace) -> bool:
         print(f"== {name}\n{played.transcript}")
     elif differs and not chosen.accept:
         print(f"== {name}\n{differs}")
-    for broken in played.broken:
+    for broken in dict.fromkeys(played.broken):
         print(f"!! {name}: {broken}", file=sys.stderr)
     if chosen.accept and not played.broken:
         (story.HERE / name / "transcript.expect").write_text(played.transcript)
