@@ -1,0 +1,380 @@
+"""Try risky changes: snapshot, change, watch, and undo what turns out bad.
+
+A change that takes a guest down is a *trial* if its service says ``rollback: auto``. Right
+before it takes effect a snapshot is taken; then the guest is left alone and watched. If
+it is healthy to the end of the watch, the change stays. If not, its configuration is set
+back (and its disks, where the manifest says so), the revision is marked as bad for the
+service, and not tried again before the manifest is another one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from qlop.model.action import ConfigureGuest, CreateSnapshot, DeleteSnapshot, RebootGuest
+from qlop.model.desired import DesiredGuest, DesiredService
+from qlop.model.guest import GuestKind, Power
+from qlop.model.health import Condition
+from qlop.model.ids import ServiceName
+from qlop.model.impact import Impact
+from qlop.model.observed import GuestConfig, ObservedGuest, ObservedSnapshot
+from qlop.model.owner import mark_text
+from qlop.model.reading import Known
+from qlop.model.rollout import RollbackMode
+from qlop.model.trial import Judged, Judgment, Part, Trial
+from qlop.model.verdict import Held, Hold
+from qlop.planner import config, earlier, snapshotable, undo
+from qlop.planner.draft import Draft
+from qlop.planner.rollout import is_visible
+from qlop.planner.step import Step, Steps, place_of, premise_of
+from qlop.planner.wellness import wellness_of
+from qlop.planner.windows import instant_text
+
+SETTLE = timedelta(seconds=15)
+"""So long after a change nothing seen of the guest counts against it: the cluster's
+listing is up to ten seconds old."""
+
+FRESH = timedelta(hours=1)
+"""An older snapshot of an earlier attempt is taken anew: disks rolled back to it would
+lose more than they have to."""
+
+
+def snapshot_name(fingerprint: str) -> str:
+    """Return what the snapshot before a revision's trial is called."""
+    return f"qlop-{fingerprint}"
+
+
+def plan_trial(
+    draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig
+) -> Steps | None:
+    """Return what a trial under way asks for; None if the guest is planned as ever."""
+    place = place_of(want)
+    trial = draft.source.history.trials.get(place)
+    if trial is None:
+        return None
+    service = draft.source.desired.services[want.service]
+    if trial.bad is not None:
+        return _undo(draft, want, guest, have, trial)
+    if trial.applied_at is None:
+        if _is_bad(draft, want.service, trial.fingerprint):  # Another guest has shown it.
+            judge(draft, want, trial, Judgment.BAD, "its revision turned out bad elsewhere")
+            return _held_for("its revision turned out bad; what was written is set back")
+        return None
+    if service.rollback.mode is RollbackMode.NONE:
+        judge(draft, want, trial, Judgment.GOOD, "its manifest wants no rollback any more")
+        return None
+    if trial.fingerprint != service.fingerprint:
+        return None  # Another change is wanted: it goes on from here, and is watched itself.
+    if trial.failed and guest.power is Power.RUNNING and config.managed_pending(want, have):
+        return None  # It never took effect: it is tried again as any action that failed.
+    return _watch(draft, want, trial, service)
+
+
+def _watch(
+    draft: Draft, want: DesiredGuest, trial: Trial, service: DesiredService
+) -> Steps | None:
+    assert trial.applied_at is not None
+    now, ends = draft.source.now, trial.applied_at + service.rollback.watch
+    condition, why = wellness_of(draft, want)
+    if now < trial.applied_at + SETTLE:
+        draft.wake(trial.applied_at + SETTLE)
+    elif condition is Condition.UNHEALTHY:
+        judge(draft, want, trial, Judgment.BAD, why)
+        return _held_for(f"it is not healthy after its change: {why}; that is undone")
+    if now < ends:
+        draft.wake(ends)
+        return _held_for(f"it was changed, and is watched until {instant_text(ends)}")
+    if condition is Condition.UNKNOWN:
+        return Steps(
+            held=Held(
+                reason=Hold.VERIFYING,
+                message=f"it was changed, and whether that did harm is not known: {why}",
+                remedy="see that qlop can ask it; or say rollback: {mode: none}, which ends"
+                " the watch",
+            )
+        )
+    judge(draft, want, trial, Judgment.GOOD, "")
+    return None
+
+
+def _undo(
+    draft: Draft,
+    want: DesiredGuest,
+    guest: ObservedGuest,
+    have: GuestConfig,
+    trial: Trial,
+) -> Steps:
+    """Return what brings back what was; then the judgment on how that went."""
+    assert trial.bad is not None
+    service = draft.source.desired.services[want.service]
+    back = undo.steps_back(want, guest, have, trial, service)
+    if back.steps or back.held is not None:
+        return back
+    began: datetime = trial.undone_at or trial.bad.at
+    condition, why = wellness_of(draft, want)
+    now = draft.source.now
+    if now < began + SETTLE:
+        draft.wake(began + SETTLE)
+    elif condition is Condition.HEALTHY or want.power is not Power.RUNNING:
+        judge(draft, want, trial, Judgment.RESTORED, trial.bad.reason)
+        return _held_for("its change was undone, and it is healthy again")
+    elif now >= began + service.rollback.watch:
+        judge(draft, want, trial, Judgment.LOST, f"{trial.bad.reason}; after that: {why}")
+        return _held_for(f"its change was undone, and it is not healthy all the same: {why}")
+    draft.wake(began + service.rollback.watch)
+    return _held_for(f"its change was undone, and it is watched until it is healthy: {why}")
+
+
+def judge(
+    draft: Draft, want: DesiredGuest, trial: Trial, judgment: Judgment, reason: str
+) -> None:
+    """Note a judgment, to be written down; what follows from it is for the next plan."""
+    draft.judgments.append(
+        Judged(
+            at=draft.source.now,
+            subject=want.name,
+            service=want.service,
+            index=want.index,
+            fingerprint=trial.fingerprint,
+            judgment=judgment,
+            reason=reason,
+        )
+    )
+
+
+def guarded(
+    draft: Draft,
+    want: DesiredGuest,
+    guest: ObservedGuest,
+    have: GuestConfig,
+    steps: Sequence[Step],
+) -> tuple[list[Step], Held | None]:
+    """Return the steps with what makes a risky change a trial, and why some wait."""
+    service = draft.source.desired.services[want.service]
+    bad = _bad_hold(draft, want, service)
+    if bad is not None:
+        first = next((i for i, step in enumerate(steps) if is_visible(step)), None)
+        return (list(steps), None) if first is None else (list(steps[:first]), bad)
+    if service.rollback.mode is RollbackMode.NONE or guest.power is not Power.RUNNING:
+        return list(steps), None
+    trial = draft.source.history.trials.get(place_of(want))
+    condition, why = wellness_of(draft, want)
+    is_on = trial is not None and trial.applied_at is not None
+    if condition is Condition.UNHEALTHY and not is_on:
+        return list(steps), None  # There is no health to be lost: the change may bring it.
+    steps = _remembering(steps, have, trial, is_on=is_on)
+    risky = next((i for i, step in enumerate(steps) if _is_risky(step)), None)
+    if risky is None:
+        return _watched(draft, want, steps, trial if is_on else None)
+    if condition is Condition.UNKNOWN and not is_on:
+        return steps[:risky], _unknown_hold(why)
+    prepared = _snapshot(draft, want, guest, have, trial if is_on else None)
+    if isinstance(prepared, Held):
+        return steps[:risky], prepared
+    return [*steps[:risky], *prepared, replace(steps[risky], part=Part.APPLY), *steps[risky + 1 :]], None
+
+
+def _watched(
+    draft: Draft, want: DesiredGuest, steps: list[Step], trial: Trial | None
+) -> tuple[list[Step], Held | None]:
+    """Return the steps, unless a trial goes on whose manifest has become another one.
+
+    If that asks for no other change, the watch goes on to its end.
+    """
+    if trial is None or any(is_visible(step) for step in steps):
+        return steps, None
+    watched = _watch(draft, want, trial, draft.source.desired.services[want.service])
+    return (steps, None) if watched is None else ([], watched.held)
+
+
+def cleanup(
+    draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig
+) -> tuple[Step, ...]:
+    """Return the deletion of snapshots that were taken for trials which are over.
+
+    Only of those that the journal says we took and that carry our mark; those of a guest
+    whose undoing did not help are kept, for a person to look at.
+    """
+    place, history = place_of(want), draft.source.history
+    names = history.leftovers.get(place, frozenset())
+    if not names or place in history.trials or place in history.lost:
+        return ()
+    if not isinstance(guest.snapshots, Known):
+        return ()
+    return tuple(
+        _deletion(want, guest, have, one.name, "its change is over and done")
+        for one in guest.snapshots.value
+        if one.ours and one.name in names and one.name not in want.snapshots.keep
+    )
+
+
+def note(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> str:
+    """Return what a person should know before a change is due; empty if nothing."""
+    rollback = draft.source.desired.services[want.service].rollback
+    if rollback.mode is RollbackMode.NONE or not isinstance(guest.snapshots, Known):
+        return ""
+    parts = []
+    why = snapshotable.refusal(
+        guest, have, draft.source.observed, draft.capacity, memory=rollback.memory
+    )
+    if why:
+        parts.append(f"a risky change will have to wait, since no snapshot is possible: {why}")
+    if old := snapshotable.old_ones(guest, draft.source.observed):
+        parts.append(f"old snapshots: {', '.join(old)}")
+    return "; ".join(parts)
+
+
+def _is_risky(step: Step) -> bool:
+    match step.action:
+        case RebootGuest():
+            return True
+        case ConfigureGuest():
+            return step.impact >= Impact.DOWNTIME
+        case _:
+            return False
+
+
+def _remembering(
+    steps: Sequence[Step], have: GuestConfig, trial: Trial | None, *, is_on: bool
+) -> list[Step]:
+    """Return the steps, each write with what there was before it.
+
+    What was written before and is still pending did not take effect: what was before
+    that is what there is to go back to. So it is with a trial that is on.
+    """
+    former = {
+        key: value
+        for key, value in (trial.before if trial is not None else {}).items()
+        if is_on or key in have.pending
+    }
+    found: list[Step] = []
+    for step in steps:
+        if isinstance(step.action, ConfigureGuest):
+            former = dict(earlier.values_before(step.action, have, former))
+            found.append(replace(step, before=former, part=Part.WRITE))
+        else:
+            found.append(step)
+    return found
+
+
+def _snapshot(
+    draft: Draft,
+    want: DesiredGuest,
+    guest: ObservedGuest,
+    have: GuestConfig,
+    trial: Trial | None,
+) -> tuple[Step, ...] | Held:
+    """Return what makes the snapshot be there; why it can't be."""
+    service = draft.source.desired.services[want.service]
+    listed = guest.snapshots.value if isinstance(guest.snapshots, Known) else ()
+    there = {one.name: one for one in listed}
+    if trial is not None and trial.snapshot in there:
+        return ()  # Of how it was before the trial that is on: the one to go back to.
+    name = snapshot_name(service.fingerprint)
+    known = there.get(name)
+    memory = service.rollback.memory and guest.kind is GuestKind.VM
+    if known is not None and not known.ours:
+        return _no_snapshot(f"there is one called {name} that is not ours")
+    if known is not None and _is_fresh(draft, want, known):
+        return ()
+    why = snapshotable.refusal(
+        guest, have, draft.source.observed, draft.capacity, memory=memory
+    )
+    if why:
+        return _no_snapshot(why)
+    steps: list[Step] = []
+    if known is not None:
+        steps.append(_deletion(want, guest, have, name, "it is of an earlier attempt"))
+    assert have.mark is not None, "only owned guests are planned"
+    action = CreateSnapshot(
+        subject=want.name,
+        vmid=guest.vmid,
+        kind=want.kind,
+        node=guest.node,
+        snapshot=name,
+        description=mark_text(have.mark),
+        memory=memory,
+    )
+    create = Step(
+        action=action,
+        reason="so that there is a way back from the change that follows",
+        impact=Impact.HOT,
+        premise=premise_of(have),
+        takes=(f"node:{guest.node}",),
+        part=Part.SNAPSHOT,
+        prepares=True,
+    )
+    return (*(replace(step, prepares=True) for step in steps), create)
+
+
+def _is_fresh(draft: Draft, want: DesiredGuest, known: ObservedSnapshot) -> bool:
+    """Return whether an earlier attempt's snapshot serves: ours by the journal, and new."""
+    taken = draft.source.history.leftovers.get(place_of(want), frozenset())
+    return (
+        known.name in taken
+        and not known.stage
+        and known.taken_at is not None
+        and draft.source.now - known.taken_at <= FRESH
+    )
+
+
+def _deletion(
+    want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, name: str, why: str
+) -> Step:
+    action = DeleteSnapshot(
+        subject=want.name, vmid=guest.vmid, kind=want.kind, node=guest.node, snapshot=name
+    )
+    return Step(
+        action=action,
+        reason=f"qlop took snapshot {name} for a change: {why}",
+        impact=Impact.NONE,
+        premise=premise_of(have),
+        takes=(f"node:{guest.node}",),
+    )
+
+
+def _is_bad(draft: Draft, service: ServiceName, fingerprint: str) -> bool:
+    judged = draft.source.history.bad.get(service, ())
+    return any(one.fingerprint == fingerprint for one in judged)
+
+
+def _bad_hold(draft: Draft, want: DesiredGuest, service: DesiredService) -> Held | None:
+    for judged in draft.source.history.bad.get(want.service, ()):
+        if judged.fingerprint != service.fingerprint:
+            continue
+        lost = place_of(want) in draft.source.history.lost
+        rest = "; that was undone, and it is not healthy all the same" if lost else ""
+        return Held(
+            reason=Hold.REVISION_BAD,
+            message=f"this revision ({judged.fingerprint}) made {judged.subject} unhealthy at"
+            f" {instant_text(judged.at)}: {judged.reason}{rest}",
+            remedy="it is not tried again before the manifest is another one"
+            + (": look at the guest by hand" if lost else ""),
+        )
+    return None
+
+
+def _held_for(message: str) -> Steps:
+    return Steps(
+        held=Held(
+            reason=Hold.VERIFYING,
+            message=message,
+            remedy="it goes on by itself; nothing else is done to it until then",
+        )
+    )
+
+
+def _unknown_hold(why: str) -> Held:
+    return Held(
+        reason=Hold.HEALTH_UNKNOWN,
+        message=f"how it is is not known, so that nobody could tell what the change did: {why}",
+        remedy="see that qlop can ask it, or say rollback: {mode: none}",
+    )
+
+
+def _no_snapshot(why: str) -> Held:
+    return Held(
+        reason=Hold.NO_SNAPSHOT,
+        message=f"before the change that is due a snapshot is wanted and not possible: {why}",
+        remedy="make it possible, or say rollback: {mode: none}",
+    )

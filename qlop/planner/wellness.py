@@ -1,0 +1,41 @@
+"""Tell whether a guest that should run does its work, as far as is known."""
+
+from qlop.model.desired import DesiredGuest
+from qlop.model.guest import Power
+from qlop.model.health import Condition
+from qlop.planner.draft import Draft
+from qlop.planner.step import place_of
+
+Wellness = tuple[Condition, str]
+"""How it is, and why if it is not healthy."""
+
+HEALTHY: Wellness = (Condition.HEALTHY, "")
+
+
+def wellness_of(draft: Draft, want: DesiredGuest) -> Wellness:
+    """Return how a guest is. One whose service has no checks is healthy if it runs."""
+    guest = draft.ownership.owned.get(place_of(want))
+    if guest is None:
+        return Condition.UNHEALTHY, "it does not exist"
+    if guest.power is Power.UNKNOWN:
+        return Condition.UNKNOWN, "whether it runs is not known"
+    if guest.power is not Power.RUNNING:
+        return Condition.UNHEALTHY, f"it is {guest.power.value}"
+    if not draft.source.desired.services[want.service].checks:
+        return HEALTHY
+    health = draft.source.observed.health.get(guest.vmid)
+    if health is None:
+        return Condition.UNKNOWN, "nobody has asked it yet how it is"
+    return health.condition, health.message
+
+
+def is_down(draft: Draft, want: DesiredGuest) -> bool:
+    """Return whether a guest that should run is of no use, or soon may be.
+
+    One that has an action in flight counts, whatever that is; one of which it is not known
+    how it is does not, as long as it runs.
+    """
+    guest = draft.ownership.owned.get(place_of(want))
+    if guest is None or guest.power is not Power.RUNNING or place_of(want) in draft.flying:
+        return True
+    return wellness_of(draft, want)[0] is Condition.UNHEALTHY
