@@ -7,7 +7,6 @@ import hypothesis
 import pytest
 import structlog
 from hypothesis import given
-from hypothesis import strategies as st
 
 from qlop.model.desired import DesiredGuest
 from qlop.model.verdict import Converged
@@ -99,36 +98,6 @@ def test_killed_after_any_record_and_started_again_the_end_is_the_same() -> None
         run(story())
         assert house.guests() == reference.guests(), cut
         assert sorted(call for _, call in house.sent) == made, cut
-
-
-@given(st.lists(st.floats(0, 60), max_size=6))
-@hypothesis.settings(max_examples=8)
-def test_leader_only(spans: list[float]) -> None:
-    """``House`` insists that each mutation finds the lease held."""
-    edges = [sum(spans[: place + 1]) for place in range(len(spans))]
-
-    def leads(now: float) -> bool:
-        return sum(edge <= now for edge in edges) % 2 == len(edges) % 2
-
-    async def story() -> None:
-        house = House(wanted(*SMALL), leads=leads)
-        await settled(house)
-
-        assert converged(house)
-
-    run(story())
-
-
-def test_without_the_lease_nothing_is_ever_sent() -> None:
-    async def story() -> None:
-        house = House(wanted(*SMALL), leads=lambda _: False)
-        await house.live()
-
-        assert (house.sent, house.records) == ([], [])
-        assert house.last is not None
-        assert house.last.status.stalled == "another qlop holds the lease"
-
-    run(story())
 
 
 @pytest.mark.slow  # builds some towns and rebuilds each into another

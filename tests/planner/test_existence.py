@@ -409,6 +409,17 @@ def test_storage(
         assert (look.held(plan).reason, message in look.held(plan).message) == (hold, True)
 
 
+def test_a_linked_clone_copies_nothing_and_stays_where_its_template_is() -> None:
+    source = CloneSource(template=b.TEMPLATE, full=False, storage=b.LOCAL)
+    full = [replace(one, used_bytes=one.total_bytes) for one in b.storages()]
+
+    plan = look.plan_of(b.desired(b.desired_guest(source=source)), b.observed(stores=full))
+
+    clone = look.actions(plan)[0]
+    assert isinstance(clone, CloneGuest)
+    assert (clone.full, clone.storage) == (False, None)
+
+
 def test_what_one_clone_takes_is_gone_for_the_next() -> None:
     source = CloneSource(template=b.TEMPLATE, storage=b.LOCAL)
     wants = [b.desired_guest(name, source=source) for name in ("a", "b", "c")]

@@ -144,6 +144,12 @@ def test_what_was_seen_must_itself_be_that_late() -> None:
     assert settle(lost(Verb.START), have, b.NOW + timedelta(seconds=70)) is None
 
 
+def test_a_clock_that_was_put_back_settles_nothing_early() -> None:
+    have = seen(after_s=70)
+
+    assert settle(lost(Verb.START), have, b.NOW + timedelta(seconds=59)) is None
+
+
 @pytest.mark.parametrize(
     ("guest", "found"),
     [

@@ -1,0 +1,39 @@
+"""Leader only: without the lease nothing is sent."""
+
+import hypothesis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.laws.closed import House
+from tests.laws.test_closed_loop import SMALL, converged, run, settled
+from tests.laws.town import wanted
+
+
+@given(st.lists(st.floats(0, 60), max_size=6))
+@hypothesis.settings(max_examples=8)
+def test_with_the_lease_coming_and_going_all_is_built(spans: list[float]) -> None:
+    """``House`` insists that each mutation finds the lease held."""
+    edges = [sum(spans[: place + 1]) for place in range(len(spans))]
+
+    def leads(now: float) -> bool:
+        return sum(edge <= now for edge in edges) % 2 == len(edges) % 2
+
+    async def story() -> None:
+        house = House(wanted(*SMALL), leads=leads)
+        await settled(house)
+
+        assert converged(house)
+
+    run(story())
+
+
+def test_without_the_lease_nothing_is_ever_sent() -> None:
+    async def story() -> None:
+        house = House(wanted(*SMALL), leads=lambda _: False)
+        await house.live()
+
+        assert (house.sent, house.records) == ([], [])
+        assert house.last is not None
+        assert house.last.status.stalled == "another qlop holds the lease"
+
+    run(story())
