@@ -21,6 +21,8 @@ from qlop.journal.sqlite import SqliteJournal
 from qlop.model.event import Event
 from qlop.model.history import Finished, Intended, JournalRecord, fold
 from qlop.observer.observer import Observer
+from qlop.observer.probes import NetworkProber
+from qlop.observer.rounds import CHANGING, Rounds
 from qlop.ports import ErrorKind, Method, PortError
 from qlop.pve.client import ProxmoxerApi
 from qlop.remote.ssh import SshShell
@@ -55,6 +57,8 @@ class Parts:
     endpoints: Callable[[], Mapping[str, bool]]
     """Which endpoints of the API work, by ``host:port``."""
     shell: SshShell | None
+    prober: NetworkProber
+    rounds: Rounds
     executor: Executor | None = None
     tidy: Callable[[], object] = field(default=tuple)
     """Forget what the journal need not keep."""
@@ -86,6 +90,7 @@ class Parts:
                 if self.executor is not None:
                     self.executor.resume(group)
                 group.create_task(self.observer.audit(), name="audit")
+                group.create_task(self.rounds.run(), name="rounds")
                 await self.loop.run()
                 if self.executor is not None:
                     self.executor.stop()
@@ -98,6 +103,7 @@ class Parts:
 
     async def close(self) -> None:
         """Close what is kept open between cycles."""
+        await self.prober.close()
         if self.shell is not None:
             await self.shell.close()
 
@@ -122,6 +128,8 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
         clock, ids, triggers = SystemClock(), SystemIds(), Triggers()
         shell = _shell(settings)
         observer = Observer(api, clock, shell=shell)
+        prober = NetworkProber()
+        rounds = Rounds(api, prober, clock)
         engine = Engine(
             manifests=_manifests(settings),
             observer=observer,
@@ -131,6 +139,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
             ids=ids,
             is_leading=lambda: True,
             on_event=lambda _: None,
+            rounds=rounds,
         )
         parts = Parts(
             engine=engine,
@@ -142,6 +151,8 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
             read_records=lambda: records,
             endpoints=lambda: _health(api),
             shell=shell,
+            prober=prober,
+            rounds=rounds,
         )
         try:
             yield parts
@@ -232,11 +243,15 @@ def _assemble(
     clock, ids, triggers = SystemClock(), SystemIds(), Triggers()
     shell = _shell(settings)
     observer = Observer(api, clock, shell=shell)
+    prober = NetworkProber()
+    rounds = Rounds(api, prober, clock, on_change=triggers.ring)
 
     def ended(intended: Intended, finished: Finished) -> None:
         seconds = (finished.at - intended.at).total_seconds()
         metrics.action_finished(intended.verb, finished.ending, seconds)
         observer.touch(intended.vmid)
+        if intended.verb in CHANGING:
+            rounds.touch(intended.vmid)
         triggers.ring()
 
     executor = None
@@ -258,6 +273,7 @@ def _assemble(
         ids=ids,
         is_leading=lambda: lease.is_held or not act,
         on_event=on_event,
+        rounds=rounds,
     )
     return Parts(
         engine=engine,
@@ -270,6 +286,8 @@ def _assemble(
         read_records=tuple,
         endpoints=lambda: _health(api),
         shell=shell,
+        prober=prober,
+        rounds=rounds,
     )
 
 

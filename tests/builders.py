@@ -66,6 +66,8 @@ ORIGIN = Origin(file="web.yaml")
 RANGE = (10000, 10999)
 
 
+ALL_AT_ONCE = 1000
+"""A batch size with which there is no rollout."""
 UNASKED = Consents()
 """What a manifest consents to that says nothing of changes."""
 WILLING = Consents(reboot=Consent.DO, downtime=Consent.DO)
@@ -162,7 +164,7 @@ def desired(
             service: DesiredService(
                 name=service,
                 guests=tuple(names),
-                update=Update(max_unavailable=max_unavailable),
+                update=Update(batch_size=ALL_AT_ONCE, max_unavailable=max_unavailable),
                 labels={},
                 annotations={},
                 profiles=(),

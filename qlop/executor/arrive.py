@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from qlop.executor import sight
-from qlop.executor.intent import EXPECTS_SIZE, EXPECTS_SLOT, EXPECTS_SNAPSHOT
+from qlop.executor.intent import EXPECTS_SIZE, EXPECTS_SLOT
 from qlop.model.action import Verb
 from qlop.model.guest import Power
-from qlop.model.history import Intended
+from qlop.model.history import EXPECTS_SNAPSHOT, Intended
 from qlop.model.ids import NodeName, Upid
 from qlop.model.reading import Unknown
 from qlop.ports import Clock, ErrorKind, PortError, PveApi
@@ -76,6 +76,8 @@ async def _missing(api: PveApi, intended: Intended, now: datetime) -> str:
             return await _missing_power(api, intended, now)
         case Verb.SNAPSHOT | Verb.DELETE_SNAPSHOT:
             return await _missing_snapshot(api, intended)
+        case Verb.ROLLBACK:
+            return await _missing_rollback(api, intended)
         case Verb.DESTROY:
             return await _missing_end(api, intended)
         case Verb.CONFIGURE | Verb.REGENERATE | Verb.ASSIGN_POOL:
@@ -160,6 +162,17 @@ async def _missing_snapshot(api: PveApi, intended: Intended) -> str:
     if found is None:
         return f"snapshot {name} is not listed"
     return f"snapshot {name} is not finished ({found.stage})" if found.stage else ""
+
+
+async def _missing_rollback(api: PveApi, intended: Intended) -> str:
+    name = intended.expects[EXPECTS_SNAPSHOT]
+    config = await sight.config_of(api, intended.kind, intended.node, intended.vmid)
+    if lock := sight.lock_of(config):
+        return f"guest {intended.vmid} is still locked ({lock})"
+    # `snapshot_rollback` in PVE/AbstractConfig.pm makes it the parent of what is now.
+    if config.options.get("parent") != name:
+        return f"guest {intended.vmid} is not as it was in snapshot {name}"
+    return ""
 
 
 async def _missing_end(api: PveApi, intended: Intended) -> str:

@@ -14,16 +14,16 @@ from qlop.model.action import (
     DeleteSnapshot,
     MigrateGuest,
     ResizeDisk,
+    RollbackSnapshot,
     verb_of,
 )
-from qlop.model.history import Intended
+from qlop.model.history import EXPECTS_SNAPSHOT, Intended
 from qlop.model.ids import CycleId, NodeName
 from qlop.model.plan import PlannedAction
 from qlop.render.action import action_text
 
 EXPECTS_SLOT = "slot"
 EXPECTS_SIZE = "size-bytes"
-EXPECTS_SNAPSHOT = "snapshot"
 """Keys of ``Intended.expects`` by which the arrival is recognized."""
 
 
@@ -51,6 +51,10 @@ def intended_for(
         source=action.source if isinstance(action, CloneGuest) else None,
         expects={**_arrival(action), **planned.expects},
         takes=planned.takes,
+        impact=planned.impact,
+        fingerprint=planned.fingerprint,
+        part=planned.part,
+        before=dict(planned.before),
     )
 
 
@@ -66,7 +70,7 @@ def _arrival(action: Action) -> Mapping[str, str]:
     match action:
         case ResizeDisk():
             return {EXPECTS_SLOT: action.slot, EXPECTS_SIZE: str(action.size_bytes)}
-        case CreateSnapshot() | DeleteSnapshot():
+        case CreateSnapshot() | DeleteSnapshot() | RollbackSnapshot():
             return {EXPECTS_SNAPSHOT: action.snapshot}
         case _:
             return {}

@@ -52,6 +52,7 @@ def check_services(services: Sequence[Lowered], known: frozenset[str]) -> Iterat
     yield from _check_templates(services)
     yield from _check_references(services, known)
     yield from _check_company(services)
+    yield from _check_circles(services)
 
 
 def _check_guest_names(services: Sequence[Lowered]) -> Iterator[Finding]:
@@ -95,17 +96,18 @@ def _check_templates(services: Sequence[Lowered]) -> Iterator[Finding]:
 
 def _check_references(services: Sequence[Lowered], known: frozenset[str]) -> Iterator[Finding]:
     for lowered in services:
-        placement = lowered.placement
-        if not placement.apart_from and not placement.together_with:
+        placement, needed = lowered.placement, lowered.service.depends_on
+        if not placement.apart_from and not placement.together_with and not needed:
             continue
-        for key, names in (
-            ("apartFrom", placement.apart_from),
-            ("togetherWith", placement.together_with),
-        ):
+        paths: tuple[tuple[Path, frozenset[ServiceName]], ...] = (
+            (("placement", "apartFrom"), placement.apart_from),
+            (("placement", "togetherWith"), placement.together_with),
+            (("dependsOn",), needed),
+        )
+        for path, names in paths:
             for name in sorted(names - known):
                 near = vocabulary.alike(name, known)
                 hint = f"did you mean {near}?" if near else ""
-                path: Path = ("placement", key)
                 message = f"there is no service {name}"
                 yield lowered.scope.error(path, "unknown-service", message, hint)
 
@@ -129,6 +131,33 @@ def _check_company(services: Sequence[Lowered]) -> Iterator[Finding]:
                 path = ("placement", "togetherWith")
                 hint = "let placement.nodes of the two overlap"
                 yield lowered.scope.error(path, "contradiction", message, hint)
+
+
+def _check_circles(services: Sequence[Lowered]) -> Iterator[Finding]:
+    """Yield a finding for each service that needs itself, by way of others."""
+    by_name = {lowered.service.name: lowered for lowered in services}
+    for name, lowered in by_name.items():
+        way = _way(by_name, name)
+        if way:
+            message = f"dependsOn goes in a circle: {' needs '.join((*way, name))}"
+            hint = "none of them could ever start first: take one out"
+            yield lowered.scope.error(("dependsOn",), "contradiction", message, hint)
+
+
+def _way(by_name: Mapping[ServiceName, Lowered], start: ServiceName) -> tuple[ServiceName, ...]:
+    """Return how ``start`` needs itself by way of others, the shortest way; empty if not."""
+    ways: list[tuple[ServiceName, ...]] = [(start,)]
+    seen: set[ServiceName] = set()
+    while ways:
+        way = ways.pop(0)
+        lowered = by_name.get(way[-1])
+        for other in sorted(lowered.service.depends_on) if lowered is not None else ():
+            if other == start and len(way) > 1:
+                return way
+            if other not in seen and other != start:
+                seen.add(other)
+                ways.append((*way, other))
+    return ()
 
 
 def _groups(by_name: Mapping[ServiceName, Lowered]) -> dict[ServiceName, ServiceName]:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 
 from qlop.model.guest import Disk, GuestKind, Nic, OptionValue, Power
+from qlop.model.health import Health
 from qlop.model.ids import NodeName, PoolId, StorageId, Upid, VmId
 from qlop.model.node import ObservedNode, ObservedStorage
 from qlop.model.owner import OwnerMark
@@ -84,13 +86,41 @@ class ObservedTask:
     exit_status: str = ""
 
 
+class Verification(Enum):
+    """Whether a backup was read back and found whole."""
+
+    GOOD = "good"
+    FAILED = "failed"
+    PENDING = "pending"
+    """Its storage verifies backups, and has not come to this one."""
+    NOT_OFFERED = "not-offered"
+    """Its storage does not verify backups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedBackup:
+    """A backup of a guest, as ``node`` sees it on ``storage``.
+
+    ``taken_at`` is when it was begun, by the clock of whoever made it.
+    """
+
+    volume: str
+    storage: StorageId
+    node: NodeName
+    kind: GuestKind
+    taken_at: datetime
+    verification: Verification
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """What the cluster showed at ``taken_at``.
 
     ``complete`` is true only if the listing was answered by a node that is part of a
     quorate cluster: then, and only then, a VMID that is not in it does not exist.
-    ``gaps`` says in words what could not be read.
+    ``gaps`` says in words what could not be read. ``health`` is that of the guests that
+    have checks; one that is not in it was not asked. ``backups`` likewise holds only guests
+    for which they were asked for.
     """
 
     taken_at: datetime
@@ -101,3 +131,5 @@ class Observed:
     storages: Mapping[tuple[StorageId, NodeName], ObservedStorage]
     tasks: tuple[ObservedTask, ...] = ()
     gaps: tuple[str, ...] = field(default=())
+    health: Mapping[VmId, Health] = field(default_factory=dict)
+    backups: Mapping[VmId, Reading[tuple[ObservedBackup, ...]]] = field(default_factory=dict)

@@ -14,8 +14,8 @@ from qlop.model.impact import Impact
 from qlop.model.observed import Observed, ObservedBackup
 from qlop.model.orders import Orders
 from qlop.model.owner import OwnerMark
-from qlop.model.unmanaged import Unmanaged
 from qlop.model.trial import Judged, Part
+from qlop.model.unmanaged import Unmanaged
 from qlop.model.verdict import SubjectVerdict
 
 

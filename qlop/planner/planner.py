@@ -9,8 +9,8 @@
 4. *Missing guests*: those to be adopted, for which there is one. Then the largest first, because small ones fit where large ones don't.
 5. *Orphans*: what is ours and no longer wanted goes last, so that nothing is taken away
    before its successor has a place.
-6. *Gates*: what people suspended or froze, then budgets, then the fuse, which looks at
-   what is left. A manifest's own consents were asked for in 3.
+6. *Gates*: what people suspended or froze; then what waits for what it depends on, or
+   for its turn in a rollout; then budgets, then the fuse, which looks at what is left. A manifest's own consents were asked for in 3.
 """
 
 from qlop.model.plan import Plan, PlanInput
@@ -19,10 +19,12 @@ from qlop.model.verdict import Held, Hold
 from qlop.planner import (
     adoption,
     birth,
+    dependency,
     fuse,
     gates,
     orphan,
     present,
+    rollout,
     stranger,
     suspend,
     unsettled,
@@ -61,6 +63,8 @@ def plan(source: PlanInput) -> Plan:
     unsettled.hold_rest(draft)
     suspend.hold_suspended(draft)
     strikes = fuse.wave(draft)
+    dependency.keep_dependencies(draft)
+    rollout.keep_order(draft)
     gates.keep_budgets(draft)
     fuse.blow(draft, strikes)
     return draft.frozen(stranger.unmanaged(draft))

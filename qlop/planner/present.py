@@ -12,7 +12,7 @@ from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, consent, placement, power, relocation, snapshot, write
+from qlop.planner import config, consent, placement, power, relocation, snapshot, verify, write
 from qlop.planner.draft import Draft
 from qlop.planner.step import Step, Steps, place_of, premise_of
 
@@ -29,6 +29,9 @@ def needs(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Steps:
         return Steps(held=held)
     assert isinstance(guest.config, Known), "ownership is proven by the configuration"
     have = guest.config.value
+    tried = verify.plan_trial(draft, want, guest, have)
+    if tried is not None:
+        return tried
     if guest.power is Power.SUSPENDED:
         return _hibernated(draft, want, guest, have)
     return _steps(draft, want, guest, have)
@@ -62,12 +65,18 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     )
     parts.add(_power(draft, want, guest, have))
     parts.add(_reboot(draft, want, guest, have, parts))
-    if not parts.steps and not parts.holds:
-        parts.add(snapshot.plan_snapshots(want, guest, have))
+    steps, guarding = verify.guarded(draft, want, guest, have, parts.steps)
+    holds = parts.holds if guarding is None else [guarding, *parts.holds]
+    if not steps:
+        steps += verify.cleanup(draft, want, guest, have)
+    if not steps and not holds:
+        snapped = snapshot.plan_snapshots(want, guest, have)
+        steps += snapped.steps
+        holds += [snapped.held] if snapped.held is not None else []
     return Steps(
-        steps=tuple(parts.steps),
-        held=_merged(parts.holds),
-        note=_note(want, have) if not parts.steps else "",
+        steps=tuple(steps),
+        held=_merged(holds),
+        note=_notes(draft, want, guest, have) if not steps else "",
         warnings=tuple(parts.warnings),
     )
 
@@ -245,6 +254,11 @@ def _merged(holds: list[Held]) -> Held | None:
         message="; ".join(held.message for held in holds),
         remedy="; ".join(held.remedy for held in holds if held.remedy),
     )
+
+
+def _notes(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> str:
+    both = (_note(want, have), verify.note(draft, want, guest, have))
+    return "; ".join(one for one in both if one)
 
 
 def _note(want: DesiredGuest, have: GuestConfig) -> str:

@@ -16,9 +16,12 @@ def is_quiet(before: PlanInput, plan: Plan, now: PlanInput) -> bool:
     """
     if (
         plan.actions
+        or plan.notices
+        or plan.judgments
         or plan.needs_room
         or now.desired is not before.desired
         or now.history is not before.history
+        or now.orders != before.orders
     ):
         return False
     if plan.reconsider_at is not None and plan.reconsider_at <= now.now:
@@ -32,6 +35,8 @@ def _is_same(before: Observed, now: Observed) -> bool:
         and now.complete == before.complete
         and now.quorate == before.quorate
         and now.gaps == before.gaps
+        and now.health == before.health
+        and now.backups == before.backups
         and _running(now) == _running(before)
         and _nodes(now) == _nodes(before)
         and _storages(now) == _storages(before)

@@ -40,6 +40,7 @@ _WORKERS: dict[Verb, frozenset[str]] = {
     Verb.MIGRATE: frozenset({"qmigrate", "vzmigrate", "hamigrate"}),
     Verb.SNAPSHOT: frozenset({"qmsnapshot", "vzsnapshot"}),
     Verb.DELETE_SNAPSHOT: frozenset({"qmdelsnapshot", "vzdelsnapshot"}),
+    Verb.ROLLBACK: frozenset({"qmrollback", "vzrollback"}),
     Verb.DESTROY: frozenset({"qmdestroy", "vzdestroy"}),
 }
 
@@ -116,7 +117,7 @@ def _is_effect_seen(intended: Intended, guest: ObservedGuest | None) -> bool:
             return guest.power is Power.STOPPED
         case Verb.MIGRATE:
             return guest.node == intended.target and not guest.lock
-        case Verb.SNAPSHOT | Verb.DELETE_SNAPSHOT | Verb.REBOOT:
+        case Verb.SNAPSHOT | Verb.DELETE_SNAPSHOT | Verb.ROLLBACK | Verb.REBOOT:
             return False
         case Verb.REGENERATE | Verb.ASSIGN_POOL | Verb.DESTROY:
             return False

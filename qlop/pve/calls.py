@@ -23,6 +23,7 @@ from qlop.model.action import (
     RegenerateCloudInit,
     ResizeDisk,
     ResumeGuest,
+    RollbackSnapshot,
     ShutdownGuest,
     StartGuest,
 )
@@ -51,7 +52,7 @@ def call_for(action: Action) -> PveCall:
             return _power(action)
         case MigrateGuest():
             return _on_guest(action, Method.POST, "/migrate", _migration(action))
-        case CreateSnapshot() | DeleteSnapshot():
+        case CreateSnapshot() | DeleteSnapshot() | RollbackSnapshot():
             return _snapshot(action)
         case _ as never:
             assert_never(never)
@@ -198,7 +199,7 @@ def _migration(action: MigrateGuest) -> Mapping[str, Scalar]:
     return params
 
 
-def _snapshot(action: CreateSnapshot | DeleteSnapshot) -> PveCall:
+def _snapshot(action: CreateSnapshot | DeleteSnapshot | RollbackSnapshot) -> PveCall:
     match action:
         case CreateSnapshot():
             params: dict[str, Scalar] = {
@@ -213,6 +214,14 @@ def _snapshot(action: CreateSnapshot | DeleteSnapshot) -> PveCall:
                 method=Method.DELETE,
                 route=f"/nodes/{{node}}/{action.kind.value}/{{vmid}}/snapshot/{{snapname}}",
                 at={"node": action.node, "vmid": action.vmid, "snapname": action.snapshot},
+            )
+        case RollbackSnapshot():
+            kind = action.kind.value
+            return PveCall(
+                method=Method.POST,
+                route=f"/nodes/{{node}}/{kind}/{{vmid}}/snapshot/{{snapname}}/rollback",
+                at={"node": action.node, "vmid": action.vmid, "snapname": action.snapshot},
+                params={"start": int(action.start)},
             )
         case _ as never:
             assert_never(never)
@@ -276,6 +285,20 @@ def _guest_read(kind: GuestKind, node: NodeName, vmid: VmId, what: str) -> PveCa
     return _read(f"/nodes/{{node}}/{kind.value}/{{vmid}}/{what}", {"node": node, "vmid": vmid})
 
 
+def agent_info(node: NodeName, vmid: VmId) -> PveCall:
+    """Ask a VM's guest agent what it can do: a read that it answers even while frozen.
+
+    ``ping`` would be a POST, and any other question is refused during a backup's freeze.
+    """
+    return _guest_read(GuestKind.VM, node, vmid, "agent/info")
+
+
+def guest_interfaces(kind: GuestKind, node: NodeName, vmid: VmId) -> PveCall:
+    """Read a running guest's interfaces and addresses, of a VM through its agent."""
+    what = "agent/network-get-interfaces" if kind is GuestKind.VM else "interfaces"
+    return _guest_read(kind, node, vmid, what)
+
+
 def task_status(node: NodeName, upid: Upid) -> PveCall:
     """Read whether a task runs, and how it ended."""
     return _read("/nodes/{node}/tasks/{upid}/status", {"node": node, "upid": upid})
@@ -291,6 +314,16 @@ def task_log(node: NodeName, upid: Upid, *, start: int = 0, limit: int = 500) ->
 def node_tasks(node: NodeName, vmid: VmId, *, limit: int = 50) -> PveCall:
     """Read a guest's newest tasks on one node, running ones included."""
     return _read("/nodes/{node}/tasks", {"node": node}, vmid=vmid, limit=limit, source="all")
+
+
+def guest_backups(node: NodeName, storage: StorageId, vmid: VmId) -> PveCall:
+    """Read which backups of a guest a storage holds."""
+    return _read(
+        "/nodes/{node}/storage/{storage}/content",
+        {"node": node, "storage": storage},
+        content="backup",
+        vmid=vmid,
+    )
 
 
 def storage_content(node: NodeName, storage: StorageId, content: str) -> PveCall:

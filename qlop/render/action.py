@@ -21,6 +21,7 @@ from qlop.model.action import (
     RegenerateCloudInit,
     ResizeDisk,
     ResumeGuest,
+    RollbackSnapshot,
     ShutdownGuest,
     StartGuest,
 )
@@ -55,6 +56,8 @@ def action_text(action: Action) -> str:
             return f"take snapshot {action.snapshot} of {guest}"
         case DeleteSnapshot():
             return f"delete snapshot {action.snapshot} of {guest}"
+        case RollbackSnapshot():
+            return f"roll {guest} back to snapshot {action.snapshot}, its disks included"
         case DestroyGuest():
             return f"destroy {guest} and its disks on {action.node}"
         case _ as never:

@@ -26,6 +26,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from qlop.model.action import Verb
 from qlop.model.event import EventKind
 from qlop.model.finding import Severity
+from qlop.model.health import Condition
 from qlop.model.history import Ending
 from qlop.model.status import NodeStatus, Status, SubjectStatus
 from qlop.model.verdict import Act, Converged, Held, Hold, Verdict
@@ -137,7 +138,16 @@ class Metrics:
         )
         for reason in Hold:
             self._held.labels(reason=reason.value)
+        self._health = self._gauge(
+            "guests_health", "Guests that have checks, by what these amount to.", "condition"
+        )
+        for condition in Condition:
+            self._health.labels(condition=condition.value)
         self._unmanaged = self._gauge("guests_unmanaged", "Guests that are not ours.")
+        self._grace_end = self._gauge(
+            "tombstone_end_timestamp_seconds",
+            "When the next guest's time of grace ends; 0 while there is no tombstone.",
+        )
 
     def _cluster(self) -> None:
         self._quorate = self._gauge("cluster_quorate", "1 while the cluster has a quorum.")
@@ -230,6 +240,11 @@ class Metrics:
         reasons = Counts(map(_held_by, verdicts))
         for reason in Hold:
             self._held.labels(reason=reason.value).set(reasons[reason])
+        ends = [held.until for held in map(held_of, status.subjects) if _is_kept(held)]
+        self._grace_end.set(min(ends).timestamp() if ends else 0)
+        conditions = Counts(one.health.condition for one in status.subjects if one.health)
+        for condition in Condition:
+            self._health.labels(condition=condition.value).set(conditions[condition])
 
     def _publish_cluster(self, status: Status) -> None:
         self._quorate.set(status.quorate)

@@ -147,6 +147,12 @@ def _delete_snapshot(name: GuestName, vmid: VmId) -> Action:
     )
 
 
+def _rollback(name: GuestName, vmid: VmId) -> Action:
+    return act.RollbackSnapshot(
+        subject=name, vmid=vmid, kind=GuestKind.VM, node=NODE, snapshot="old", start=True
+    )
+
+
 def _destroy(name: GuestName, vmid: VmId) -> Action:
     return act.DestroyGuest(subject=name, vmid=vmid, kind=GuestKind.VM, node=NODE)
 
@@ -165,6 +171,7 @@ _MAKERS = {
     Verb.MIGRATE: _migrate,
     Verb.SNAPSHOT: _snapshot,
     Verb.DELETE_SNAPSHOT: _delete_snapshot,
+    Verb.ROLLBACK: _rollback,
     Verb.DESTROY: _destroy,
 }
 

@@ -21,6 +21,7 @@ MISSING = {
     Verb.MIGRATE: "guest 110 is not on pve2",
     Verb.SNAPSHOT: "snapshot weekly is not listed",
     Verb.DELETE_SNAPSHOT: "snapshot old is still listed",
+    Verb.ROLLBACK: "guest 110 is not as it was in snapshot old",
     Verb.DESTROY: "guest 110 is still listed",
 }
 

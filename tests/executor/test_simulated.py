@@ -126,7 +126,7 @@ async def prepared(api: InProcessApi, kind: GuestKind, verb: Verb) -> str:
         return ""
     if verb is Verb.RESUME:
         await api.call(on_guest(kind, Method.POST, "/status/suspend"))
-    if verb is Verb.DELETE_SNAPSHOT:
+    if verb in {Verb.DELETE_SNAPSHOT, Verb.ROLLBACK}:
         await api.call(on_guest(kind, Method.POST, "/snapshot", snapname="old"))
     await asyncio.sleep(30)
     config = await api.call(calls.guest_config(kind, NODE, VMID))

@@ -192,6 +192,7 @@ class ToyCluster:
             "reboot": lambda: self._power(guest, running=True),
             "migrate": lambda: setattr(guest, "node", NodeName(str(call.params["target"]))),
             "snapshot": lambda: guest.snapshots.add(str(call.params["snapname"])),
+            "rollback": lambda: guest.config.update(parent=str(call.at["snapname"])),
             "{snapname}": lambda: guest.snapshots.discard(str(call.at["snapname"])),
             "{vmid}": lambda: self.guests.pop(guest.vmid, None),
         }

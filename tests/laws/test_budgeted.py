@@ -66,7 +66,7 @@ def test_no_plan_takes_down_more_than_is_left_of_the_budget(world: World) -> Non
         }
         before = down(world, name)
         if taken - before:
-            assert len(taken | before) <= service.max_unavailable
+            assert len(taken | before) <= service.update.max_unavailable
 
 
 @given(calm_worlds())
@@ -77,6 +77,6 @@ def test_at_every_step(world: World) -> None:
         if wanted_running(stage.world, stage.done):
             service = stage.world.desired.services[stage.done.service]
             before = down(stage.world, stage.done.service)
-            assert len(before | {stage.done.index}) <= service.max_unavailable, verb_of(
+            assert len(before | {stage.done.index}) <= service.update.max_unavailable, verb_of(
                 stage.done.action
             )

@@ -17,6 +17,7 @@ from qlop.model.action import (
     RegenerateCloudInit,
     ResizeDisk,
     ResumeGuest,
+    RollbackSnapshot,
     ShutdownGuest,
     StartGuest,
 )
@@ -165,6 +166,9 @@ ACTIONS: list[tuple[str, Action, str, str, dict[str, Scalar]]] = [
     ("delete-snapshot", DeleteSnapshot(subject=NAME, vmid=VMID, kind=CT, node=NODE,
                                        snapshot="before"), "DELETE",
      "/nodes/pve1/lxc/110/snapshot/before", {}),
+    ("rollback", RollbackSnapshot(subject=NAME, vmid=VMID, kind=VM, node=NODE,
+                                  snapshot="before", start=True), "POST",
+     "/nodes/pve1/qemu/110/snapshot/before/rollback", {"start": 1}),
     ("destroy", DestroyGuest(subject=NAME, vmid=VMID, kind=VM, node=NODE), "DELETE",
      "/nodes/pve1/qemu/110", {"purge": 1, "destroy-unreferenced-disks": 0}),
 ]  # fmt: skip

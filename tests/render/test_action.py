@@ -33,6 +33,7 @@ TEXTS = {
     Verb.MIGRATE: "migrate web (110) from pve1 to pve2, live",
     Verb.SNAPSHOT: "take snapshot weekly of web (110)",
     Verb.DELETE_SNAPSHOT: "delete snapshot old of web (110)",
+    Verb.ROLLBACK: "roll web (110) back to snapshot old, its disks included",
     Verb.DESTROY: "destroy web (110) and its disks on pve1",
 }
 

@@ -19,6 +19,7 @@ from qlop.sim import drives, volumes
 from qlop.sim.cluster import Cluster
 from qlop.sim.engine import World
 from qlop.sim.inprocess import InProcessApi
+from qlop.sim.living import SimProber
 from qlop.sim.state import Guest
 from qlop.sim.world import GIB, ClusterSpec, GuestSpec
 from tests import virtual_time
@@ -89,6 +90,7 @@ async def _found(spec: ClusterSpec, root: Path) -> Founded:
     transcript = Transcript(now_s, str(root))
     shared = Shared(
         api=InProcessApi(cluster, clock),
+        prober=SimProber(cluster, clock),
         shell=None,
         root=root,
         clock=clock,

@@ -22,7 +22,8 @@ from qlop.model.desired import Desired
 from qlop.model.event import Event, EventKind
 from qlop.model.history import Dispatched, Finished, Intended, JournalRecord
 from qlop.observer.observer import Observer
-from qlop.ports import ErrorKind, Json, PortError, PveApi, PveCall, RemoteShell
+from qlop.observer.rounds import CHANGING, Rounds
+from qlop.ports import ErrorKind, Json, PortError, Prober, PveApi, PveCall, RemoteShell
 from qlop.service import STANDBY_POLL
 from qlop.sources import files
 from qlop.telemetry.clock import SystemIds
@@ -69,6 +70,7 @@ class Shared:
     """What a life finds: the world around it, which does not end with it."""
 
     api: PveApi
+    prober: Prober
     shell: RemoteShell | None
     root: Path
     clock: StoryClock
@@ -182,9 +184,12 @@ class Life:
         shared.lease.holder = self.name
         ledger = Ledger(self)
         observer = Observer(self, shared.clock, shell=shared.shell)
+        rounds = Rounds(self, shared.prober, shared.clock, on_change=self.triggers.ring)
 
         def ended(intended: Intended, _: Finished) -> None:
             observer.touch(intended.vmid)
+            if intended.verb in CHANGING:
+                rounds.touch(intended.vmid)
             self.triggers.ring()
 
         executor = self._executor = Executor(
@@ -204,6 +209,7 @@ class Life:
             ids=SystemIds(1),
             is_leading=self._leads,
             on_event=self._happened,
+            rounds=rounds,
         )
         self._loop = Loop(
             engine=self.engine,
@@ -213,14 +219,15 @@ class Life:
             on_cycle=lambda result, _: self._cycled(result),
             on_error=lambda error: self.errors.append(f"a cycle died of {error!r}"),
         )
-        await self._live(executor, observer)
+        await self._live(executor, observer, rounds)
 
-    async def _live(self, executor: Executor, observer: Observer) -> None:
+    async def _live(self, executor: Executor, observer: Observer, rounds: Rounds) -> None:
         assert self._loop is not None
         try:
             async with asyncio.TaskGroup() as group:
                 executor.resume(group)
                 group.create_task(observer.audit(), name="audit")
+                group.create_task(rounds.run(), name="rounds")
                 await self._loop.run()
                 await executor.await_sent(timedelta(seconds=6))
                 raise _Stopped  # noqa: TRY301 - out of the group, not out of the function

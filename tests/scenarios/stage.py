@@ -18,6 +18,7 @@ from qlop.ports import Method, PortError, PveCall
 from qlop.sim import script as sim_script
 from qlop.sim.cluster import Cluster
 from qlop.sim.inprocess import InProcessApi
+from qlop.sim.living import SimProber
 from qlop.sim.world import UserSpec
 from tests import virtual_time
 from tests.scenarios import founding
@@ -102,6 +103,7 @@ class Stage:
         self._api = _Counting(InProcessApi(self._cluster, clock))
         self._shared = Shared(
             api=self._api,
+            prober=SimProber(self._cluster, clock),
             shell=_Shell(self._cluster, clock) if self._story.ssh else None,
             root=self._root,
             clock=clock,
@@ -177,7 +179,7 @@ class Stage:
                 elif note := getattr(subject.verdict, "note", ""):
                     self._script.closing(f"{subject.name}: converged ({note})")
             if status.unmanaged:
-                self._script.closing(f"unmanaged: {', '.join(status.unmanaged)}")
+                self._script.closing(f"unmanaged: {', '.join(map(str, status.unmanaged))}")
         for vmid, guest in sorted(self._cluster.world.guests.items()):
             if vmid in _TEMPLATES:
                 continue
