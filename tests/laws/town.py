@@ -123,6 +123,7 @@ CT_OPTIONS: st.SearchStrategy[Options] = st.fixed_dictionaries(
         "tags": st.sampled_from(["qlop", "a;qlop"]),
     },
 )
+CONSENTS = st.sampled_from([b.UNASKED, b.WILLING])
 PLACEMENTS = st.sampled_from(
     [Placement(), Placement(spread=False), Placement(allowed=frozenset({b.PVE2, b.PVE3}))]
 )
@@ -148,7 +149,7 @@ def vms(draw: st.DrawFn, name: str) -> DesiredGuest:
         disks=(disk, *(more if draw(st.booleans()) else [])),
         memory_bytes=512 * MIB,
         power=Power.STOPPED if empty else draw(st.sampled_from([Power.RUNNING, Power.STOPPED])),
-        may_reboot=draw(st.booleans()),
+        consents=draw(CONSENTS),
         placement=draw(PLACEMENTS) if not _is_bound(source) else Placement(),
     )
 
