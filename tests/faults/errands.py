@@ -255,7 +255,7 @@ def all_errands() -> tuple[Errand, ...]:
         *_both(
             Verb.DESTROY,
             _STOPPED,
-            Wish(exists=False, prune="destroy"),
+            Wish(exists=False, prune="{mode: destroy, grace: 5s, backup: notNeeded}"),
             f"DELETE {_ON}",
             ("qmdestroy", "vzdestroy"),
         ),

@@ -39,6 +39,7 @@ PASSING = frozenset(
         Hold.AMBIGUOUS,
         Hold.BACKOFF,
         Hold.BUDGET,
+        Hold.TOMBSTONED,
         Hold.AUDIT,
     }
 )
