@@ -1,24 +1,28 @@
 """One pass: load, observe, settle, plan, audit, act, publish. The file to read first."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 from qlop.controller import happenings, status
 from qlop.controller.manifests import InForce, Manifests
+from qlop.controller.ordering import Ordering
+from qlop.journal.orderbook import MemoryOrderBook
 from qlop.model.desired import Desired
 from qlop.model.event import Event
 from qlop.model.finding import Finding, Severity
-from qlop.model.history import Ending, History, Inflight
+from qlop.model.health import Health
+from qlop.model.history import Ending, History, Inflight, Notice
 from qlop.model.ids import ActionId, CycleId, Upid, VmId
 from qlop.model.observed import Observed
 from qlop.model.plan import Plan, PlanInput
 from qlop.model.policy import Limits
 from qlop.model.reading import Known
+from qlop.model.rollout import RollbackMode
 from qlop.model.status import NodeStatus, Status
 from qlop.observer.observer import Interest
-from qlop.planner import planner
+from qlop.planner import evidence, planner
 from qlop.planner.audit import audit, dropped
 from qlop.planner.quiet import is_quiet
 from qlop.planner.settle import Adopt, Settled, settle
@@ -42,6 +46,14 @@ class Observing(Protocol):
         ...
 
 
+class Feeling(Protocol):
+    """What a cycle needs of the rounds, which ask guests how they are beside it."""
+
+    def look(self, desired: Desired, observed: Observed) -> Mapping[VmId, Health]:
+        """Take in whom to ask from now on; return how they are, as far as is known."""
+        ...
+
+
 class Acting(Protocol):
     """What a cycle needs of the executor."""
 
@@ -54,6 +66,10 @@ class Acting(Protocol):
         self, plan: Plan, *, cycle: CycleId, seen: int, limits: Limits
     ) -> tuple[ActionId, ...]:
         """Dispatch the frontier of ``plan`` and return at once."""
+        ...
+
+    def note(self, notices: Iterable[Notice]) -> None:
+        """Write down what a plan wants remembered."""
         ...
 
     def settle(
@@ -77,6 +93,8 @@ class CycleResult:
     plan: Plan | None
     source: PlanInput | None
     started: tuple[ActionId, ...] = ()
+    noted: bool = False
+    """It wrote down what may change the next plan."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +110,9 @@ class Engine:
     ids: Ids
     is_leading: Callable[[], bool]
     on_event: Callable[[Event], None]
+    ordering: Ordering = field(default_factory=lambda: Ordering(MemoryOrderBook()))
+    rounds: Feeling | None = None
+    """None: nobody asks guests how they are, and of none it is known."""
     last: CycleResult | None = None
     _interest: tuple[Desired, Interest] | None = None
 
@@ -106,18 +127,26 @@ class Engine:
         if force.desired is None:
             return self._conclude(self._blind(now, cycle_id, force, "no good manifests"))
         seen = self.executor.ends if self.executor is not None else 0
-        observed = await self.observer.observe(self._interest_in(force.desired))
+        observed = await self.observer.observe(self._interest_in(force.desired, now))
         if self.executor is not None and act:
             self._settle(observed)
+        if self.rounds is not None:
+            observed = replace(observed, health=self.rounds.look(force.desired, observed))
         source = PlanInput(
-            desired=force.desired, observed=observed, history=self.history(), now=now
+            desired=force.desired,
+            observed=observed,
+            history=self.history(),
+            now=now,
+            orders=self.ordering.read(),
         )
         result = self._plan(source, cycle_id, force)
         if act and self.executor is not None and self._may_act(result):
             assert result.plan is not None
+            self.executor.note((*result.plan.notices, *result.plan.judgments))
+            noted = self.history() is not source.history
             limits = force.desired.cluster.policy.limits
             started = self.executor.start(result.plan, cycle=cycle_id, seen=seen, limits=limits)
-            result = replace(result, started=started)
+            result = replace(result, started=started, noted=noted)
         return self._conclude(result)
 
     def _plan(self, source: PlanInput, cycle: CycleId, force: InForce) -> CycleResult:
@@ -139,7 +168,9 @@ class Engine:
             subjects = status.subjects(source.desired, source.observed, source.history, told)
         observed = source.observed
         seen = observed.complete
-        stalled = _stalled(force, observed, broken, leading=self.is_leading())
+        stalled = _stalled(
+            force, observed, broken, leading=self.is_leading(), deaf=self.ordering.trouble
+        )
         former = last.status if last is not None else None
         now_status = Status(
             at=source.now,
@@ -155,6 +186,9 @@ class Engine:
             unmanaged=plan.unmanaged,
             findings=(*force.findings, *_remarks(self.observer), *broken),
             gaps=observed.gaps,
+            orders=status.orders(source),
+            asks=plan.asks,
+            fuses=plan.fuses,
         )
         return CycleResult(status=now_status, plan=plan, source=source)
 
@@ -166,7 +200,10 @@ class Engine:
 
     def _may_act(self, result: CycleResult) -> bool:
         assert result.plan is not None
-        if not result.plan.actions or not self.is_leading():
+        plan = result.plan
+        if self.ordering.trouble:
+            return False
+        if not (plan.actions or plan.notices or plan.judgments) or not self.is_leading():
             return False
         return not any(found.code.startswith("audit-") for found in result.status.findings)
 
@@ -188,10 +225,15 @@ class Engine:
             case None:
                 self.observer.touch(intended.vmid)
 
-    def _interest_in(self, desired: Desired) -> Interest:
+    def _interest_in(self, desired: Desired, now: datetime) -> Interest:
         if self._interest is None or self._interest[0] is not desired:
             self._interest = (desired, _interest(desired))
-        return self._interest[1]
+        history, known = self.history(), self._interest[1]
+        due = evidence.wanted(history.tombstones, desired.cluster.policy.prune, now)
+        left = {service for service, _ in history.leftovers} - known.snapshots_of
+        if not due and not left:
+            return known
+        return replace(known, backups_of=due, snapshots_of=known.snapshots_of | left)
 
     def _blind(self, now: datetime, cycle: CycleId, force: InForce, stalled: str) -> CycleResult:
         former = self.last.status if self.last is not None else None
@@ -225,12 +267,24 @@ def _interest(desired: Desired) -> Interest:
         for guest in desired.guests.values()
         if guest.snapshots.keep or guest.snapshots.prune
     }
-    return Interest(cluster=desired.cluster.name, snapshots_of=frozenset(wanting))
+    rolling = {
+        service.name
+        for service in desired.services.values()
+        if service.rollback.mode is RollbackMode.AUTO
+    }
+    return Interest(cluster=desired.cluster.name, snapshots_of=frozenset(wanting | rolling))
 
 
 def _stalled(
-    force: InForce, observed: Observed, broken: tuple[Finding, ...], *, leading: bool
+    force: InForce,
+    observed: Observed,
+    broken: tuple[Finding, ...],
+    *,
+    leading: bool,
+    deaf: str,
 ) -> str:
+    if deaf:
+        return f"people's orders can't be read: {deaf}"
     if broken:
         return f"the plan breaks a safety law and is dropped: {broken[0].message}"
     if isinstance(observed.quorate, Known) and not observed.quorate.value:

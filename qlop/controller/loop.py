@@ -73,6 +73,8 @@ class Loop:
     def _pause(self) -> timedelta:
         """Return how long to wait for a trigger: an interval, or until a backoff ends."""
         last = self.engine.last
+        if last is not None and last.noted:
+            return MIN_GAP
         interval = self.interval
         if interval is None and last is not None and last.source is not None:
             interval = last.source.desired.cluster.interval

@@ -12,6 +12,7 @@ from qlop.model.action import Verb
 from qlop.model.history import (
     EXPECTS_CLOUD_INIT,
     EXPECTS_SEAL,
+    EXPECTS_SNAPSHOT,
     Dispatched,
     Ending,
     Finished,
@@ -23,6 +24,7 @@ from qlop.model.history import (
     fold,
 )
 from qlop.model.ids import ActionId
+from qlop.model.trial import Judged, Part, is_visible
 
 
 @dataclass(slots=True)
@@ -87,7 +89,7 @@ def _units(records: Sequence[JournalRecord]) -> list[_Unit]:
                 known.newest = max(known.newest, record.at)
                 if isinstance(record, Finished) and known.ending in {None, Ending.UNKNOWN}:
                     known.ending = record.ending
-            case Tombstone() | Reprieve():
+            case Tombstone() | Reprieve() | Judged():
                 pass
     return units
 
@@ -119,20 +121,32 @@ def _roles(unit: _Unit) -> Iterator[tuple[object, ...]]:
         yield ("in flight", intended.subject)
     if intended.verb in {Verb.CREATE, Verb.CLONE}:
         yield ("made", place)
+    if intended.part is not Part.NONE:
+        yield ("trial", place, intended.part, intended.verb)
     if unit.ending is not Ending.SUCCEEDED:
         return
+    yield from _written_roles(intended)
     if intended.verb in {Verb.CREATE, Verb.CLONE}:
         yield ("made well", place)
-    if EXPECTS_SEAL in intended.expects:
-        yield ("sealed", place)
-    if EXPECTS_CLOUD_INIT in intended.expects:
-        yield ("owing", intended.subject)
     if intended.verb in {Verb.REGENERATE, Verb.START, Verb.REBOOT, Verb.DESTROY}:
         yield ("paid", intended.subject)
     if intended.verb is Verb.START:
         yield ("ran", place)
     if intended.verb is Verb.DESTROY:
         yield ("destroyed", place)
+
+
+def _written_roles(intended: Intended) -> Iterator[tuple[object, ...]]:
+    """Return the roles that come of what was written, not of the verb alone."""
+    place = (intended.service, intended.index)
+    if EXPECTS_SEAL in intended.expects:
+        yield ("sealed", place)
+    if EXPECTS_CLOUD_INIT in intended.expects:
+        yield ("owing", intended.subject)
+    if is_visible(intended.verb, intended.impact):
+        yield ("changed", place)
+    if intended.part is Part.SNAPSHOT or intended.verb is Verb.DELETE_SNAPSHOT:
+        yield ("left over", place, intended.expects.get(EXPECTS_SNAPSHOT, ""))
 
 
 def _without_counts(history: History) -> History:

@@ -1,7 +1,8 @@
 """Write journal records as JSON, and read what this or an older qlop wrote.
 
 A record of a newer format is refused: guessing at it could repeat a mutation. Fields
-that are not known are skipped, so that one may be added without a new format.
+that are not known are skipped, so that one may be added without a new format. Each record
+is written in the oldest format that can say it.
 """
 
 import json
@@ -12,11 +13,26 @@ from typing import TypeVar, assert_never
 
 from qlop.model.action import Verb
 from qlop.model.guest import GuestKind
-from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord
+from qlop.model.history import (
+    ActionRecord,
+    Dispatched,
+    Ending,
+    Finished,
+    Intended,
+    JournalRecord,
+    Notice,
+    Reprieve,
+    Tombstone,
+)
 from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, ServiceName, Upid, VmId
+from qlop.model.impact import Impact
+from qlop.model.trial import Judged, Judgment, Part
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a record of the new kind would be misread by an older qlop."""
+
+_ACTION_FORMAT = 1
+_NOTICE_FORMAT = 2
 
 E = TypeVar("E", bound=Enum)
 
@@ -29,13 +45,12 @@ class RecordError(ValueError):
 
 def encode(record: JournalRecord) -> str:
     """Return ``record`` as one line of JSON."""
-    head: dict[str, object] = {
-        "format": FORMAT,
-        "at": record.at.isoformat(),
-        "action": record.action,
-        "attempt": record.attempt,
-    }
-    return json.dumps(head | _fields(record), ensure_ascii=False, separators=(",", ":"))
+    fields = (
+        _notice_fields(record)
+        if isinstance(record, Tombstone | Reprieve | Judged)
+        else _fields(record)
+    )
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
 def decode(text: str) -> JournalRecord:
@@ -78,18 +93,88 @@ def decode(text: str) -> JournalRecord:
                 error=_text(fields, "error", ""),
                 message=_text(fields, "message", ""),
             )
+        case "tombstone":
+            return Tombstone(
+                at=_instant(fields),
+                service=ServiceName(_text(fields, "service")),
+                index=_number(fields, "index"),
+                vmid=VmId(_number(fields, "vmid")),
+                name=GuestName(_text(fields, "name")),
+                witness=_text(fields, "witness"),
+                digest=_text(fields, "digest"),
+            )
+        case "reprieve":
+            return Reprieve(
+                at=_instant(fields),
+                service=ServiceName(_text(fields, "service")),
+                index=_number(fields, "index"),
+                vmid=VmId(_number(fields, "vmid")),
+                name=GuestName(_text(fields, "name")),
+                reason=_text(fields, "reason"),
+            )
+        case "judged":
+            return Judged(
+                at=_instant(fields),
+                subject=GuestName(_text(fields, "subject")),
+                service=ServiceName(_text(fields, "service")),
+                index=_number(fields, "index"),
+                fingerprint=_text(fields, "fingerprint"),
+                judgment=_member(fields, "judgment", Judgment),
+                reason=_text(fields, "reason"),
+            )
         case other:
             raise RecordError(f"unknown kind of record: {other!r}")
 
 
-def _fields(record: JournalRecord) -> dict[str, object]:
+def _notice_fields(record: Notice) -> dict[str, object]:
+    said: dict[str, object] = {
+        "format": _NOTICE_FORMAT,
+        "at": record.at.isoformat(),
+        "service": record.service,
+        "index": record.index,
+    }
+    match record:
+        case Tombstone():
+            return said | {
+                "record": "tombstone",
+                "vmid": record.vmid,
+                "name": record.name,
+                "witness": record.witness,
+                "digest": record.digest,
+            }
+        case Reprieve():
+            return said | {
+                "record": "reprieve",
+                "vmid": record.vmid,
+                "name": record.name,
+                "reason": record.reason,
+            }
+        case Judged():
+            return said | {
+                "record": "judged",
+                "subject": record.subject,
+                "fingerprint": record.fingerprint,
+                "judgment": record.judgment.value,
+                "reason": record.reason,
+            }
+        case _ as never:
+            assert_never(never)
+
+
+def _fields(record: ActionRecord) -> dict[str, object]:
+    head: dict[str, object] = {
+        "format": _ACTION_FORMAT,
+        "at": record.at.isoformat(),
+        "action": record.action,
+        "attempt": record.attempt,
+    }
     match record:
         case Intended():
-            return _intended_fields(record)
+            return head | _intended_fields(record)
         case Dispatched():
-            return {"record": "dispatched", "upid": record.upid}
+            return head | {"record": "dispatched", "upid": record.upid}
         case Finished():
-            return {
+            return head | {
                 "record": "finished",
                 "ending": record.ending.value,
                 "error": record.error,
@@ -117,7 +202,21 @@ def _intended_fields(record: Intended) -> dict[str, object]:
         "source": record.source,
         "expects": dict(record.expects),
         "takes": list(record.takes),
-    }
+    } | _trial_fields(record)
+
+
+def _trial_fields(record: Intended) -> dict[str, object]:
+    """Return what a record says of revisions and trials; most say nothing of it."""
+    said: dict[str, object] = {}
+    if record.impact is not Impact.NONE:
+        said["impact"] = record.impact.name.lower()
+    if record.fingerprint:
+        said["fingerprint"] = record.fingerprint
+    if record.part is not Part.NONE:
+        said["part"] = record.part.value
+    if record.before:
+        said["before"] = dict(record.before)
+    return said
 
 
 def _intended(fields: _Fields) -> Intended:
@@ -141,6 +240,10 @@ def _intended(fields: _Fields) -> Intended:
         source=None if source is None else VmId(_number(fields, "source")),
         expects=_texts(fields, "expects"),
         takes=_list(fields, "takes"),
+        impact=_impact(fields),
+        fingerprint=_text(fields, "fingerprint", ""),
+        part=_member(fields, "part", Part) if "part" in fields else Part.NONE,
+        before=_texts(fields, "before"),
     )
 
 
@@ -182,6 +285,14 @@ def _member(fields: _Fields, name: str, kind: type[E]) -> E:
         return kind(text)
     except ValueError as error:
         raise RecordError(f"{name} can't be {text!r}") from error
+
+
+def _impact(fields: _Fields) -> Impact:
+    text = _text(fields, "impact", "none")
+    try:
+        return Impact[text.upper()]
+    except KeyError as error:
+        raise RecordError(f"impact can't be {text!r}") from error
 
 
 def _texts(fields: _Fields, name: str) -> Mapping[str, str]:

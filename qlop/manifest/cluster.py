@@ -8,6 +8,7 @@ from qlop.manifest.marks import Path
 from qlop.manifest.schema import (
     DEFAULT_VMID_RANGE,
     BackoffPart,
+    BudgetPart,
     ClusterSpec,
     FusePart,
     LimitsPart,
@@ -21,6 +22,7 @@ from qlop.model.finding import Finding
 from qlop.model.ids import ClusterName, NodeName, StorageId
 from qlop.model.policy import (
     BackupNeed,
+    Budget,
     Fuse,
     FuseLimit,
     Limits,
@@ -110,6 +112,7 @@ def _policy(part: PolicyPart) -> Policy:
     return Policy(
         prune=_pruning(part.prune or PrunePart.model_construct()),
         fuse=_fuse(part.fuse or FusePart.model_construct()),
+        budget=_budget(part.budget or BudgetPart.model_construct()),
         limits=_limits(part.limits or LimitsPart.model_construct()),
         memory_reserve_share=_or(part.memory_reserve, plain.memory_reserve_share),
         memory_overcommit=_or(part.memory_overcommit, plain.memory_overcommit),
@@ -150,6 +153,10 @@ def _fuse(part: FusePart) -> Fuse:
         lost_services=plain.lost_services if lost.services is None else lost.services,
         lost_share=_or(lost.share, plain.lost_share),
     )
+
+
+def _budget(part: BudgetPart) -> Budget:
+    return Budget(node=part.node, cluster=part.cluster)
 
 
 def _limits(part: LimitsPart) -> Limits:

@@ -206,6 +206,17 @@ class LimitsPart(Part):
     )
 
 
+class BudgetPart(Part):
+    """How many guests may be down at once for changes, whatever the cause.
+
+    Each service has its own budget besides, `update.maxUnavailable`. What runs is never
+    stopped beyond it; what is down may always be started.
+    """
+
+    node: int | None = Field(None, ge=1, description="Of those on one node; no limit by default.")
+    cluster: int | None = Field(None, ge=1, description="In all; no limit by default.")
+
+
 class BackoffPart(Part):
     """How long a guest is left alone after a failure; it doubles each time."""
 
@@ -244,6 +255,7 @@ class PolicyPart(Part):
     )
     fuse: FusePart | None = Field(None, description="Against mass destruction.")
     limits: LimitsPart | None = Field(None, description="Actions at once.")
+    budget: BudgetPart | None = Field(None, description="Guests that may be down at once.")
     memory_reserve: fields.ShareOfWhole | None = Field(
         None, description="Share of a node's memory kept free of guests; 10% by default."
     )

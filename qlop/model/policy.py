@@ -92,12 +92,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How many guests may be down at once, whatever the cause; None: no such limit."""
+
+    node: int | None = None
+    """Of those on one node."""
+    cluster: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The rules of a cluster, from its ``Cluster`` manifest."""
 
     prune: Pruning = field(default_factory=Pruning)
     fuse: Fuse = field(default_factory=Fuse)
     limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(default_factory=Budget)
     memory_reserve_share: float = 0.1
     """The share of a node's memory that guests may not be placed into."""
     memory_overcommit: float = 1.0

@@ -21,7 +21,12 @@ BAD_KEPT = 8
 """So many bad revisions are remembered of each service."""
 
 _VISIBLE = frozenset({Verb.CONFIGURE, Verb.RESIZE, Verb.REGENERATE, Verb.REBOOT})
-"""What brings a change that somebody may notice, if its impact is ``HOT`` or more."""
+"""What brings a change to a guest; starting what is stopped is none, nor is moving."""
+
+
+def is_visible(verb: Verb, impact: Impact) -> bool:
+    """Return whether an action brings a change that somebody may notice."""
+    return verb in _VISIBLE and impact >= Impact.HOT
 
 
 class Part(Enum):
@@ -199,7 +204,7 @@ class Trials:
                 self._leftovers[place] = rest
             else:
                 del self._leftovers[place]
-        if attempt.verb in _VISIBLE and attempt.impact >= Impact.HOT:
+        if is_visible(attempt.verb, attempt.impact):
             self._changes[place] = Changed(fingerprint=attempt.fingerprint, at=attempt.at)
         if attempt.verb is Verb.DESTROY:
             self._trials.pop(place, None)

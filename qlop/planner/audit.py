@@ -13,14 +13,11 @@ from qlop.model.action import (
     CreateGuest,
     DeleteSnapshot,
     DestroyGuest,
-    MigrateGuest,
-    MigrationMode,
-    RebootGuest,
-    ShutdownGuest,
+    RollbackSnapshot,
 )
 from qlop.model.finding import Finding, Severity
 from qlop.model.guest import Power
-from qlop.model.ids import ServiceName, VmId
+from qlop.model.ids import VmId
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest, Verification
 from qlop.model.orders import in_force
@@ -29,6 +26,7 @@ from qlop.model.plan import Plan, PlanInput, PlannedAction, Premise
 from qlop.model.policy import BackupNeed, Prune
 from qlop.model.reading import Known
 from qlop.model.verdict import Act, Held, Hold
+from qlop.planner.audit_budget import check_budgets, check_rollbacks
 from qlop.planner.audit_orders import check_orders
 
 
@@ -41,7 +39,8 @@ def audit(source: PlanInput, plan: Plan) -> tuple[Finding, ...]:
         *_check_new_vmids(source, plan),
         *_check_ownership(source, plan),
         *_check_destruction(source, plan),
-        *_check_budgets(source, plan),
+        *check_budgets(source, plan),
+        *check_rollbacks(source, plan),
         *_check_order(plan),
         *check_orders(source, plan),
     )
@@ -161,7 +160,7 @@ def _check_destruction(source: PlanInput, plan: Plan) -> Iterator[Finding]:
     for planned in plan.actions:
         action = planned.action
         if planned.impact is Impact.DATA_LOSS and not isinstance(
-            action, DestroyGuest | DeleteSnapshot
+            action, DestroyGuest | DeleteSnapshot | RollbackSnapshot
         ):
             yield _finding("data-loss", f"{planned.id} would lose data")
         if not isinstance(action, DestroyGuest):
@@ -206,40 +205,6 @@ def _check_grace(source: PlanInput, planned: PlannedAction) -> Iterator[Finding]
         yield _finding("no-backup", f"{planned.id} destroys a guest without a backup of it")
     elif backup.verification not in {Verification.GOOD, Verification.NOT_OFFERED}:
         yield _finding("bad-backup", f"{planned.id} destroys a guest whose backup is not good")
-
-
-def _check_budgets(source: PlanInput, plan: Plan) -> Iterator[Finding]:
-    """Count per service who is not up, and who would be taken down besides."""
-    flying = {one.intended.vmid for one in source.history.inflight.values()}
-    up: dict[tuple[ServiceName, int], VmId] = {}
-    for guest in source.observed.guests.values():
-        config = _config_of(guest)
-        if config is None or config.mark is None or not _is_ours(source, guest):
-            continue
-        if guest.power is Power.RUNNING and guest.vmid not in flying:
-            up[config.mark.service, config.mark.index] = guest.vmid
-    struck = {planned.action.vmid for planned in plan.actions if _takes_down(planned)}
-    for name, service in source.desired.services.items():
-        wanted = [source.desired.guests[guest] for guest in service.guests]
-        places = [(one.service, one.index) for one in wanted if one.power is Power.RUNNING]
-        taken = sum(up.get(place) in struck for place in places)
-        down = sum(place not in up for place in places)
-        if taken and taken + down > service.update.max_unavailable:
-            yield _finding(
-                "budget",
-                f"it takes down {taken} of {name} while {down} are, of"
-                f" {service.update.max_unavailable} that may be",
-            )
-
-
-def _takes_down(planned: PlannedAction) -> bool:
-    match planned.action:
-        case ShutdownGuest() | RebootGuest():
-            return True
-        case MigrateGuest(mode=mode):
-            return mode is MigrationMode.RESTART
-        case _:
-            return planned.impact is Impact.DOWNTIME
 
 
 def _check_order(plan: Plan) -> Iterator[Finding]:

@@ -79,9 +79,7 @@ def _keep_service(
     if len(steps) < 2:
         return
     for number, step in enumerate(steps[:-1]):
-        waiting = {
-            want.name: why for want in step if (why := not_done(draft, want))
-        }
+        waiting = {want.name: why for want in step if (why := not_done(draft, want))}
         held = _waits_for(draft, service, step, waiting) if waiting else None
         if held is None and number == 0:
             held = _pause(draft, service, step)

@@ -177,9 +177,7 @@ def _power(
     )
 
 
-def _down(
-    want: DesiredGuest, guest: ObservedGuest, trial: Trial
-) -> RebootGuest | ShutdownGuest:
+def _down(want: DesiredGuest, guest: ObservedGuest, trial: Trial) -> RebootGuest | ShutdownGuest:
     """Return how it goes down: what is unwell may not listen, and its plug may be pulled."""
     grace_s = int(want.shutdown_timeout.total_seconds())
     if want.may_stop:

@@ -125,9 +125,7 @@ def _undo(
     return _held_for(f"its change was undone, and it is watched until it is healthy: {why}")
 
 
-def judge(
-    draft: Draft, want: DesiredGuest, trial: Trial, judgment: Judgment, reason: str
-) -> None:
+def judge(draft: Draft, want: DesiredGuest, trial: Trial, judgment: Judgment, reason: str) -> None:
     """Note a judgment, to be written down; what follows from it is for the next plan."""
     draft.judgments.append(
         Judged(
@@ -171,7 +169,12 @@ def guarded(
     prepared = _snapshot(draft, want, guest, have, trial if is_on else None)
     if isinstance(prepared, Held):
         return steps[:risky], prepared
-    return [*steps[:risky], *prepared, replace(steps[risky], part=Part.APPLY), *steps[risky + 1 :]], None
+    return [
+        *steps[:risky],
+        *prepared,
+        replace(steps[risky], part=Part.APPLY),
+        *steps[risky + 1 :],
+    ], None
 
 
 def _watched(
@@ -277,9 +280,7 @@ def _snapshot(
         return _no_snapshot(f"there is one called {name} that is not ours")
     if known is not None and _is_fresh(draft, want, known):
         return ()
-    why = snapshotable.refusal(
-        guest, have, draft.source.observed, draft.capacity, memory=memory
-    )
+    why = snapshotable.refusal(guest, have, draft.source.observed, draft.capacity, memory=memory)
     if why:
         return _no_snapshot(why)
     steps: list[Step] = []
