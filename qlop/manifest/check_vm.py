@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from qlop.manifest import devices, facts
+from qlop.manifest import devices, facts, options
 from qlop.manifest.marks import Path
-from qlop.manifest.parts import Disk
+from qlop.manifest.parts import CloudInit, Disk
 from qlop.manifest.resolve import Scope
 from qlop.manifest.schema import ServiceSpec
 from qlop.model.finding import Finding
@@ -90,7 +90,7 @@ def _check_slots(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
     taken: dict[str, str] = {}
     if spec.source is not None and spec.source.iso is not None:
         taken[devices.CLOUD_INIT_SLOT] = "the installation medium"
-    if spec.cloud_init is not None:
+    if spec.cloud_init is not None and _has_drive(spec, spec.cloud_init):
         slot = devices.cloud_init_slot(spec)
         if slot in taken:
             message = f"{slot} is taken by {taken[slot]}; the cloud-init drive can't be there too"
@@ -104,6 +104,11 @@ def _check_slots(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
             yield scope.error(("disks", position), "slot-collision", message, "use another slot")
         if slot:
             taken.setdefault(slot, f"disks[{position}]")
+
+
+def _has_drive(spec: ServiceSpec, cloud_init: CloudInit) -> bool:
+    """Return whether there is a cloud-init drive, or will be: an existing VM gets none."""
+    return cloud_init.storage is not None or not options.is_existing(spec)
 
 
 def _check_sources_of_disks(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:

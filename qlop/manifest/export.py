@@ -117,10 +117,11 @@ class _Sketch:
 
     def _comments(self) -> Iterable[str]:
         kind = "VM" if self.guest.kind is GuestKind.VM else "Container"
-        named = f"{self.guest.name or 'without a name'}, on {self.guest.node}"
+        said = self.drawn.spec.get("guestName")
+        named = f" ({said})" if said else ""
         yield (
-            f"{kind} {self.guest.vmid} ({named}) as it was found. Adopting it changes nothing:"
-            f" qlop adopt {self.name}"
+            f"{kind} {self.guest.vmid}{named}, as it was found on {self.guest.node}."
+            f" To adopt it, which changes nothing else of it: qlop adopt {self.name}"
         )
         if self.drawn.unmodelled:
             yield (
@@ -218,9 +219,9 @@ def _settled(
         refused = [one for one in loaded.findings if one.severity is Severity.ERROR]
         if not refused:
             break
-        moved: set[str] = set()
+        changed: dict[str, bool] = {}
         for finding in refused:
-            _take_out(finding, sketches, skipped, moved)
+            _take_out(finding, sketches, skipped, changed)
     return loaded
 
 
@@ -234,15 +235,15 @@ def _with(tree: SourceTree, sketches: Mapping[str, _Sketch]) -> SourceTree:
 
 
 def _take_out(
-    finding: Finding, sketches: dict[str, _Sketch], skipped: list[Skipped], moved: set[str]
+    finding: Finding, sketches: dict[str, _Sketch], skipped: list[Skipped], changed: dict[str, bool]
 ) -> None:
     """Leave out of a manifest what a finding is about; the whole guest if that can't be.
 
-    ``moved`` are those of which an item of a list went: other findings about them may
-    name another place than they did, and will come again.
+    ``changed`` are those of which something went already, and whether it was an item of a
+    list: then other findings name another place than they did, and will come again.
     """
     name = _whose(finding, sketches)
-    if name is None or name in moved:
+    if name is None or changed.get(name):
         return
     sketch = sketches[name]
     path: Path = path_of(finding.field)
@@ -250,9 +251,9 @@ def _take_out(
     inside = path[1:] if path[:1] == ("spec",) and is_own else ()
     why = finding.message.removeprefix(f"{name}: ")
     if inside and inside[0] not in _INDISPENSABLE:
-        if is_item(whole_of(inside)):
-            moved.add(name)
         if sketch.leave_out(inside, why):
+            changed[name] = is_item(whole_of(inside))
+        if name in changed:
             return
     del sketches[name]
     at = f" ({text_of(path)})" if path else ""

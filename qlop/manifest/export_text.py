@@ -51,9 +51,10 @@ def _comment(paragraph: str) -> list[str]:
 
 def _text(dumper: yaml.representer.BaseRepresenter, value: str) -> yaml.ScalarNode:
     style = None
-    if "\n" in value and all(map(str.isprintable, value.split("\n"))):
+    is_printable = all(map(str.isprintable, value.split("\n")))
+    if "\n" in value and is_printable:
         style = "|"
-    elif "\n" in value or parse_plain(value) != value:
+    elif not is_printable or parse_plain(value) != value:
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

@@ -100,9 +100,8 @@ def boot_disk(config: Mapping[str, str]) -> str | None:
     disks = [key for key in order if not is_cdrom(config[key])]
     if disks:
         return disks[0]
-    if "bootdisk" in config:
-        return config["bootdisk"]
-    return None
+    bootdisk = config.get("bootdisk")
+    return bootdisk if bootdisk in config else None
 
 
 def _number(key: str) -> int:
