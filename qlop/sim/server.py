@@ -34,6 +34,8 @@ from qlop.sim.wire import ApiError, SimRequest, SimResponse, extjs
 _LOCK_POLL_S = 0.25
 _HOST = "127.0.0.1"
 _START_LIMIT_S = 10.0
+_STOP_LIMIT_S = 1.0
+"""How long an answer that a fault holds back may keep the servers from closing."""
 
 
 class SimServer:
@@ -112,7 +114,9 @@ class SimServer:
         application.router.add_post("/sim/do", self._do)
         application.router.add_get("/sim/state", self._state)
         application.router.add_route("*", "/{tail:.*}", self._handle)
-        self._runner = web.AppRunner(application, access_log=None, keepalive_timeout=30)
+        self._runner = web.AppRunner(
+            application, access_log=None, keepalive_timeout=30, shutdown_timeout=_STOP_LIMIT_S
+        )
         await self._runner.setup()
         for name in self.cluster.world.nodes:
             self.ports[name] = self._wanted.get(name, 0)
@@ -162,7 +166,8 @@ class SimServer:
     def in_background(self) -> Iterator["SimServer"]:
         """Serve from a thread of its own while the block runs."""
         ready = threading.Event()
-        loop = asyncio.new_event_loop()
+        runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        loop = runner.get_loop()
         done = asyncio.Event()
         failure: list[BaseException] = []
 
@@ -178,11 +183,8 @@ class SimServer:
             await self.stop()
 
         def serve() -> None:
-            try:
-                loop.run_until_complete(main())
-            finally:
-                loop.run_until_complete(loop.shutdown_asyncgens())
-                loop.close()
+            with runner:
+                runner.run(main())
 
         thread = threading.Thread(target=serve, name="qlop-sim", daemon=True)
         thread.start()
