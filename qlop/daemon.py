@@ -12,11 +12,13 @@ from qlop.controller.cycle import CycleResult, Engine
 from qlop.controller.lease import FileLease
 from qlop.controller.loop import Loop
 from qlop.controller.manifests import Manifests
+from qlop.controller.ordering import Ordering
 from qlop.controller.triggers import Triggers
 from qlop.executor.executor import Executor
 from qlop.journal import sqlite
 from qlop.journal.ledger import Ledger
 from qlop.journal.memory import MemoryJournal
+from qlop.journal.orderbook import SqliteOrderBook
 from qlop.journal.sqlite import SqliteJournal
 from qlop.model.event import Event
 from qlop.model.history import Finished, Intended, JournalRecord, fold
@@ -59,6 +61,7 @@ class Parts:
     shell: SshShell | None
     prober: NetworkProber
     rounds: Rounds
+    book: SqliteOrderBook
     executor: Executor | None = None
     tidy: Callable[[], object] = field(default=tuple)
     """Forget what the journal need not keep."""
@@ -91,6 +94,8 @@ class Parts:
                     self.executor.resume(group)
                 group.create_task(self.observer.audit(), name="audit")
                 group.create_task(self.rounds.run(), name="rounds")
+                watching = self.engine.ordering.watch(self.triggers.ring, self.clock)
+                group.create_task(watching, name="orders")
                 await self.loop.run()
                 if self.executor is not None:
                     self.executor.stop()
@@ -103,6 +108,7 @@ class Parts:
 
     async def close(self) -> None:
         """Close what is kept open between cycles."""
+        self.book.close()
         await self.prober.close()
         if self.shell is not None:
             await self.shell.close()
@@ -130,6 +136,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
         observer = Observer(api, clock, shell=shell)
         prober = NetworkProber()
         rounds = Rounds(api, prober, clock)
+        book = SqliteOrderBook(settings.orders_file)
         engine = Engine(
             manifests=_manifests(settings),
             observer=observer,
@@ -139,6 +146,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
             ids=ids,
             is_leading=lambda: True,
             on_event=lambda _: None,
+            ordering=Ordering(book),
             rounds=rounds,
         )
         parts = Parts(
@@ -153,6 +161,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
             shell=shell,
             prober=prober,
             rounds=rounds,
+            book=book,
         )
         try:
             yield parts
@@ -245,6 +254,7 @@ def _assemble(
     observer = Observer(api, clock, shell=shell)
     prober = NetworkProber()
     rounds = Rounds(api, prober, clock, on_change=triggers.ring)
+    book = SqliteOrderBook(settings.orders_file)
 
     def ended(intended: Intended, finished: Finished) -> None:
         seconds = (finished.at - intended.at).total_seconds()
@@ -273,6 +283,7 @@ def _assemble(
         ids=ids,
         is_leading=lambda: lease.is_held or not act,
         on_event=on_event,
+        ordering=Ordering(book),
         rounds=rounds,
     )
     return Parts(
@@ -288,6 +299,7 @@ def _assemble(
         shell=shell,
         prober=prober,
         rounds=rounds,
+        book=book,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -12,6 +13,7 @@ from qlop.controller.lease import FileLease
 from qlop.controller.triggers import Triggers
 from qlop.controller.window import Window
 from qlop.model.event import Event, EventKind
+from qlop.model.orders import Order
 from qlop.ports import PortError
 from qlop.settings import Settings
 from qlop.sources import watch
@@ -67,6 +69,7 @@ class Service:
             interval=settings.interval,
             render_metrics=self._metrics.render,
             read_records=lambda: self._parts.records() if self._parts is not None else (),
+            read_orders=self._orders,
             journal_trouble=self._journal_trouble,
         )
 
@@ -133,10 +136,15 @@ class Service:
         executor = self._parts.executor if self._parts is not None else None
         return executor.trouble if executor is not None else ""
 
+    def _orders(self) -> Sequence[Order]:
+        return self._parts.engine.ordering.records() if self._parts is not None else ()
+
     def _happened(self, event: Event) -> None:
         self._metrics.event_seen(event.kind)
         self._window.happened(event)
-        if event.kind not in _LOGGED_BY_EXECUTOR:
+        if event.kind is EventKind.GLASS_BROKEN:
+            log.warning(event.kind.value, subject=event.subject, message=event.message)
+        elif event.kind not in _LOGGED_BY_EXECUTOR:
             log.info(event.kind.value, subject=event.subject, message=event.message)
 
     def _cycle_done(self, result: CycleResult, seconds: float) -> None:

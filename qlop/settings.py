@@ -213,6 +213,9 @@ class Settings(_Section):
     """The directory of the manifests."""
     journal: Path = Path("/var/lib/qlop/journal.sqlite3")
     """The record of what was intended and done. Keep it: a restart goes by it."""
+    orders: Path | None = None
+    """The book of people's orders (`qlop approve`, `qlop freeze`); `orders.sqlite3` beside the
+    journal if not set. Who may write it may give orders."""
     lease: Path | None = None
     """The file whose lock makes one qlop of several the one that acts; `lease` beside the
     journal if not set."""
@@ -220,6 +223,11 @@ class Settings(_Section):
     log: LogSettings = Field(default_factory=LogSettings)
     interval: Interval | None = None
     """How far apart cycles are; what the `Cluster` manifest says if not set."""
+
+    @property
+    def orders_file(self) -> Path:
+        """Return the order book's file: beside the journal unless it is set."""
+        return self.orders or self.journal.with_name("orders.sqlite3")
 
     @property
     def lease_file(self) -> Path:

@@ -10,6 +10,7 @@ from qlop.cli import asking, options, screen
 from qlop.cli.asking import Answer
 from qlop.cli.status import show_answer
 from qlop.journal import sqlite
+from qlop.journal.orderbook import SqliteOrderBook
 from qlop.render import history as rendering
 from qlop.settings import Settings
 
@@ -25,7 +26,7 @@ def history(
     overrides: options.Overrides = None,
     as_json: options.Json = False,
 ) -> int:
-    """Show what the journal says. Asks the daemon if one is running, else reads the file."""
+    """Show what was done, and what people ordered. Asks the daemon if one is running, else reads the file."""
     answer = asking.ask(options.web_of(config, overrides), "history", *([name] if name else []))
     if isinstance(answer, Answer):
         return show_answer(answer, as_json=as_json)
@@ -33,7 +34,11 @@ def history(
         options.setting_of("journal", config, overrides)
         or Settings.model_fields["journal"].default
     )
-    entries = rendering.entries(sqlite.read(journal), name)
+    orders = options.setting_of("orders", config, overrides)
+    book = SqliteOrderBook(Path(orders) if orders else journal.with_name("orders.sqlite3"))
+    done = rendering.entries(sqlite.read(journal), name)
+    entries = rendering.with_orders(done, book.records(), name)
+    book.close()
     if as_json:
         screen.show_json([*rendering.history_document(entries)])
     else:

@@ -8,6 +8,7 @@ import typer
 
 from qlop.cli import (
     apply,
+    approve,
     demo,
     explain,
     history,
@@ -18,6 +19,7 @@ from qlop.cli import (
     screen,
     sim,
     status,
+    suspend,
     validate,
 )
 from qlop.cli.plan_file import PlanFileError
@@ -53,6 +55,14 @@ def application() -> typer.Typer:
         status.status,
         explain.explain,
         history.history,
+        approve.approve,
+        approve.acknowledge,
+        suspend.suspend,
+        suspend.resume,
+        suspend.freeze,
+        suspend.thaw,
+        suspend.break_glass,
+        suspend.revoke,
         schema.schema,
         demo.demo,
     ):

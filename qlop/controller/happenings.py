@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from qlop.model.event import Event, EventKind
+from qlop.model.orders import BreakGlass, approval_id
 from qlop.model.status import Status, SubjectStatus
 from qlop.model.verdict import Act, Converged, Held, Hold
+from qlop.render.order import about, order_text
 
 _PASSING = frozenset({Hold.IN_FLIGHT, Hold.TASK_RUNNING})
 """Holds that say no more than the events of the action itself."""
@@ -15,7 +17,12 @@ _WORLD = frozenset({Hold.NO_QUORUM, Hold.OBSERVATION_INCOMPLETE})
 
 def between(before: Status | None, after: Status) -> tuple[Event, ...]:
     """Return what a person watching would want to be told, in a stable order."""
-    return (*_cluster(before, after), *_nodes(before, after), *_subjects(before, after))
+    return (
+        *_cluster(before, after),
+        *_orders(before, after),
+        *_nodes(before, after),
+        *_subjects(before, after),
+    )
 
 
 def _cluster(before: Status | None, after: Status) -> Iterator[Event]:
@@ -39,6 +46,28 @@ def _cluster(before: Status | None, after: Status) -> Iterator[Event]:
             then = kept if revision is not None else "there is no good revision yet"
             text = f"{where}{first.message}{more}; {then}"
             yield _event(after, EventKind.REVISION_REFUSED, "manifests", text)
+
+
+def _orders(before: Status | None, after: Status) -> Iterator[Event]:
+    """Tell of orders; those of before qlop came up were told of when they were given."""
+    if before is None:
+        return
+    former = {order.id: order for order in before.orders}
+    now = {order.id: order for order in after.orders}
+    for order in after.orders:
+        if order.id not in former:
+            is_glass = isinstance(order, BreakGlass)
+            kind = EventKind.GLASS_BROKEN if is_glass else EventKind.ORDER_GIVEN
+            yield _event(after, kind, about(order), order_text(order))
+    for order in before.orders:
+        if order.id not in now:
+            text = f"no longer in force: {order_text(order)}"
+            yield _event(after, EventKind.ORDER_ENDED, about(order), text)
+    asked = {planned.id for planned in before.asks}
+    for planned in after.asks:
+        if planned.id not in asked:
+            text = f"{approval_id(planned.id)}: {planned.reason}"
+            yield _event(after, EventKind.APPROVAL_WANTED, planned.action.subject, text)
 
 
 def _nodes(before: Status | None, after: Status) -> Iterator[Event]:

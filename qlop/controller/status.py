@@ -8,9 +8,12 @@ from qlop.model.guest import Power
 from qlop.model.history import History
 from qlop.model.ids import CycleId, GuestName, ServiceName
 from qlop.model.observed import Observed, ObservedGuest
-from qlop.model.plan import Plan
+from qlop.model.orders import Approve, Order, in_force
+from qlop.model.plan import Plan, PlanInput
+from qlop.model.reading import Known
 from qlop.model.status import NodeStatus, Status, SubjectStatus
 from qlop.model.verdict import SubjectVerdict
+from qlop.planner.consent import is_approved
 
 
 def subjects(
@@ -20,6 +23,17 @@ def subjects(
     return tuple(
         _subject(name, plan.verdicts[name], desired.guests.get(name), observed, history)
         for name in sorted(plan.verdicts)
+    )
+
+
+def orders(source: PlanInput) -> tuple[Order, ...]:
+    """Return the orders in force, but for approvals that were made use of."""
+    standing = in_force(source.orders, source.now)
+    history = source.history
+    return tuple(
+        order
+        for order in standing
+        if not isinstance(order, Approve) or is_approved(standing, history, order.action)
     )
 
 
@@ -71,6 +85,9 @@ def blind(
         unmanaged=before.unmanaged if before is not None else (),
         findings=findings,
         gaps=(stalled,),
+        orders=before.orders if before is not None else (),
+        asks=before.asks if before is not None else (),
+        fuses=before.fuses if before is not None else (),
     )
 
 
@@ -84,13 +101,21 @@ def _subject(
     guest = _guest(verdict, observed)
     return SubjectStatus(
         name=name,
-        service=want.service if want is not None else ServiceName(name.rpartition("-")[0]),
+        service=want.service if want is not None else _service_of(name, guest),
         vmid=verdict.vmid,
         node=guest.node if guest is not None else None,
         power=guest.power if guest is not None else None,
         verdict=verdict.verdict,
+        warnings=verdict.warnings,
         inflight=history.inflight.get(name),
+        health=observed.health.get(guest.vmid) if guest is not None else None,
     )
+
+
+def _service_of(name: GuestName, guest: ObservedGuest | None) -> ServiceName:
+    if guest is not None and isinstance(guest.config, Known) and guest.config.value.mark:
+        return guest.config.value.mark.service
+    return ServiceName(name)
 
 
 def _guest(verdict: SubjectVerdict, observed: Observed) -> ObservedGuest | None:

@@ -8,6 +8,7 @@ from qlop.controller.cycle import CycleResult
 from qlop.controller.loop import DEFAULT_INTERVAL
 from qlop.model.event import Event
 from qlop.model.history import JournalRecord
+from qlop.model.orders import Order
 from qlop.model.plan import Plan, PlanInput
 from qlop.model.status import Status
 from qlop.ports import Clock
@@ -26,12 +27,14 @@ class Window:
         interval: timedelta | None,
         render_metrics: Callable[[], bytes],
         read_records: Callable[[], Sequence[JournalRecord]],
+        read_orders: Callable[[], Sequence[Order]],
         journal_trouble: Callable[[], str],
     ) -> None:
         self._clock = clock
         self._interval = interval
         self._render_metrics = render_metrics
         self._read_records = read_records
+        self._read_orders = read_orders
         self._journal_trouble = journal_trouble
         self._started_at = clock.now()
         self._last: CycleResult | None = None
@@ -75,6 +78,10 @@ class Window:
     def records(self) -> Sequence[JournalRecord]:
         """Return the journal, oldest first."""
         return self._read_records()
+
+    def orders(self) -> Sequence[Order]:
+        """Return every order ever given, oldest first."""
+        return self._read_orders()
 
     def events(self) -> Sequence[Event]:
         """Return the last events, oldest first."""

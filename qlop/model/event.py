@@ -22,6 +22,12 @@ class EventKind(Enum):
     NODE_BACK = "node-back"
     STALLED = "stalled"
     RESUMED = "resumed"
+    ORDER_GIVEN = "order-given"
+    ORDER_ENDED = "order-ended"
+    """By itself, taken back, or made use of."""
+    GLASS_BROKEN = "glass-broken"
+    """Somebody declared an emergency: nothing waits for windows, approvals or fuses."""
+    APPROVAL_WANTED = "approval-wanted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

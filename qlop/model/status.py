@@ -5,8 +5,12 @@ from datetime import datetime
 
 from qlop.model.finding import Finding
 from qlop.model.guest import Power
+from qlop.model.health import Health
 from qlop.model.history import Inflight
 from qlop.model.ids import CycleId, GuestName, NodeName, Revision, ServiceName, VmId
+from qlop.model.orders import Order
+from qlop.model.plan import BlownFuse, PlannedAction
+from qlop.model.unmanaged import Unmanaged
 from qlop.model.verdict import Verdict
 
 
@@ -21,7 +25,11 @@ class SubjectStatus:
     power: Power | None
     """None while there is no guest."""
     verdict: Verdict
+    warnings: tuple[str, ...] = ()
+    """What differs and is left so, since its manifest wants it told only."""
     inflight: Inflight | None = None
+    health: Health | None = None
+    """None: it has no checks, or nobody asked it."""
 
     @property
     def is_ready(self) -> bool:
@@ -61,9 +69,15 @@ class Status:
     quorate: bool
     nodes: tuple[NodeStatus, ...]
     subjects: tuple[SubjectStatus, ...]
-    unmanaged: tuple[GuestName, ...]
+    unmanaged: tuple[Unmanaged, ...]
     findings: tuple[Finding, ...]
     gaps: tuple[str, ...]
+    orders: tuple[Order, ...] = ()
+    """What people ordered and what is in force."""
+    asks: tuple[PlannedAction, ...] = ()
+    """What waits for somebody's approval."""
+    fuses: tuple[BlownFuse, ...] = ()
+    """What is too much at once, and waits to be acknowledged."""
 
     @property
     def ready(self) -> int:

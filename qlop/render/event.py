@@ -20,6 +20,10 @@ _TONES: Mapping[EventKind, Tone] = {
     EventKind.NODE_BACK: Tone.GOOD,
     EventKind.STALLED: Tone.BAD,
     EventKind.RESUMED: Tone.GOOD,
+    EventKind.ORDER_GIVEN: Tone.STRONG,
+    EventKind.ORDER_ENDED: Tone.STRONG,
+    EventKind.GLASS_BROKEN: Tone.BAD,
+    EventKind.APPROVAL_WANTED: Tone.WARN,
 }
 
 

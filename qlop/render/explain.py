@@ -17,6 +17,7 @@ from qlop.model.reading import Absent, Known, Unknown
 from qlop.model.units import MIB, format_size, format_span
 from qlop.model.verdict import Act, Converged, Held, SubjectVerdict
 from qlop.render.action import action_text
+from qlop.render.consent import consents_text, window_text
 from qlop.render.history import Told, entries, entry_lines, history_document
 from qlop.render.line import Line, Span, Tone, line, table
 from qlop.render.plain_value import MASK, SECRET_KEYS, Document, plain_value
@@ -108,7 +109,7 @@ def _explain_guest(
 def explanation_lines(found: Explanation, *, now: datetime) -> list[Line]:
     """Return the explanation of one guest."""
     sections = [
-        _verdict_lines(found),
+        [*_verdict_lines(found, now=now), *_warning_lines(found)],
         _action_lines(found.actions),
         _wanted_lines(found.want, found.service),
         _seen_lines(found.have),
@@ -130,7 +131,7 @@ def _head(found: Explanation) -> list[Line]:
     return [line(Span(found.name, Tone.STRONG), where)]
 
 
-def _verdict_lines(found: Explanation) -> list[Line]:
+def _verdict_lines(found: Explanation, *, now: datetime) -> list[Line]:
     if found.verdict is None:
         return [line("  It is not ours: qlop never touches it, and reads no more of it.")]
     match found.verdict.verdict:
@@ -139,19 +140,25 @@ def _verdict_lines(found: Explanation) -> list[Line]:
             return [line(Span(f"  Converged: it is as its manifest says{rest}.", Tone.GOOD))]
         case Act(held=held):
             first = line(Span("  It is being brought to what its manifest says.", Tone.CHANGE))
-            return [first, *_held_lines(held)] if held else [first]
+            return [first, *_held_lines(held, now=now)] if held else [first]
         case Held() as held:
-            return _held_lines(held)
+            return _held_lines(held, now=now)
         case _ as never:
             assert_never(never)
 
 
-def _held_lines(held: Held) -> list[Line]:
+def _warning_lines(found: Explanation) -> list[Line]:
+    warnings = found.verdict.warnings if found.verdict is not None else ()
+    return [line(Span("  Warning: ", Tone.WARN), one) for one in warnings]
+
+
+def _held_lines(held: Held, *, now: datetime) -> list[Line]:
     first = line(
         Span("  Held: ", Tone.WARN), held.message, Span(f" [{held.reason.value}]", Tone.DIM)
     )
     remedy = [line(Span("  Remedy: ", Tone.STRONG), held.remedy)] if held.remedy else []
-    return [first, *remedy]
+    left = [] if held.until is None else [line(f"  It ends in {age_text(held.until - now)}.")]
+    return [first, *left, *remedy]
 
 
 def _action_lines(actions: Sequence[PlannedAction]) -> list[Line]:
@@ -191,6 +198,8 @@ def _wanted_lines(want: DesiredGuest | None, service: DesiredService | None) -> 
             for row in _field_rows(key, _option_text(key, value))
         ),
         *_field_rows("may", _may_text(want)),
+        *_field_rows("changes", consents_text(want.consents)),
+        *_field_rows("windows", ", ".join(map(window_text, want.windows))),
         *_field_rows("placement", _placement_text(want.placement)),
         *_field_rows("depends on", ", ".join(sorted(service.depends_on)) if service else ""),
         *_field_rows("checks", ", ".join(map(check_text, service.checks)) if service else ""),

@@ -6,8 +6,12 @@ from html import escape
 
 from qlop.model.event import Event
 from qlop.model.finding import Finding, Severity
+from qlop.model.orders import approval_id
 from qlop.model.status import NodeStatus, Status, SubjectStatus
+from qlop.render.action import action_text
 from qlop.render.line import Span, Tone
+from qlop.render.order import order_lines
+from qlop.render.plan import IMPACT_TONES, IMPACT_WORDS
 from qlop.render.status import (
     GIB,
     NO_QUORUM,
@@ -18,6 +22,8 @@ from qlop.render.status import (
     power_text,
     remedy_rows,
     short_revision,
+    tombstone_rows,
+    unwell_rows,
     verdict_spans,
 )
 
@@ -67,11 +73,18 @@ def status_page(
         f'<h1 class="{"good" if good else "warn"}">{escape(title)}</h1>',
         _state(status, now=now, stale_after=stale_after),
         *_alarms(status, refused),
+        _orders(status, now),
+        _asks(status),
         _nodes(status),
         _services(status.subjects),
         _subjects(status.subjects),
+        _unwell(status.subjects, now),
+        _tombstones(status.subjects, now),
         _remedies(status.subjects),
-        _list("Not ours, left alone", [escape(name) for name in status.unmanaged]),
+        _list(
+            "Not managed, left alone",
+            [escape(f"{one}, on {one.node}: {one.why}") for one in status.unmanaged],
+        ),
         _findings(status.findings),
         _events(events, now),
     ]
@@ -106,11 +119,34 @@ def _alarms(status: Status, refused: str) -> list[str]:
         found.append(_alarm(NO_QUORUM, ""))
     if refused and refused != status.stalled:
         found.append(_alarm("Not ready.", refused))
+    for fuse in status.fuses:
+        text = f"{fuse.message}; nothing is done until qlop acknowledge {fuse.fingerprint}"
+        found.append(_alarm("Fuse.", text))
     return [*found, *(_alarm("Could not be seen.", gap) for gap in status.gaps)]
 
 
 def _alarm(title: str, text: str) -> str:
     return f'<div class="alarm"><span class="bad">{escape(title)}</span> {escape(text)}</div>'
+
+
+def _orders(status: Status, now: datetime) -> str:
+    return _list("Orders", [_spans(one).strip() for one in order_lines(status.orders, now=now)])
+
+
+def _asks(status: Status) -> str:
+    return _table(
+        "Waiting for approval",
+        ("qlop approve", "", "impact", "why"),
+        (
+            (
+                f'<span class="strong num">{escape(approval_id(planned.id))}</span>',
+                escape(action_text(planned.action)),
+                _span(Span(IMPACT_WORDS[planned.impact], IMPACT_TONES[planned.impact])),
+                escape(planned.reason),
+            )
+            for planned in status.asks
+        ),
+    )
 
 
 def _nodes(status: Status) -> str:
@@ -176,6 +212,26 @@ def _subjects(subjects: Sequence[SubjectStatus]) -> str:
             )
             for subject in subjects
         ),
+    )
+
+
+def _unwell(subjects: Sequence[SubjectStatus], now: datetime) -> str:
+    return _list(
+        "Not healthy",
+        [
+            f'<span class="strong">{escape(name)}</span>: {escape(text)}'
+            for name, text in unwell_rows(subjects, now)
+        ],
+    )
+
+
+def _tombstones(subjects: Sequence[SubjectStatus], now: datetime) -> str:
+    return _list(
+        "Tombstones",
+        [
+            f'<span class="strong">{escape(name)}</span>: {escape(text)}'
+            for name, text in tombstone_rows(subjects, now)
+        ],
     )
 
 

@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
-from qlop.model.action import CloneGuest, CreateGuest, DestroyGuest, verb_of
+from qlop.model.action import CloneGuest, CreateGuest, DestroyGuest, RebootGuest, verb_of
 from qlop.model.ids import GuestName
 from qlop.model.impact import Impact
-from qlop.model.plan import Change, Plan, PlannedAction
+from qlop.model.orders import approval_id
+from qlop.model.plan import BlownFuse, Change, Plan, PlannedAction
 from qlop.model.verdict import Act, Converged, Held, Hold, SubjectVerdict
 from qlop.render.action import action_text
 from qlop.render.finding import finding_document, findings_lines
@@ -42,6 +43,10 @@ def plan_lines(plan: Plan) -> list[Line]:
     lines: list[Line] = []
     for subject, actions in _by_subject(plan.actions).items():
         lines += [*_subject_lines(subject, actions, plan), line()]
+    if plan.fuses:
+        lines += [*fuse_lines(plan.fuses), line()]
+    if plan.asks:
+        lines += [line(Span("Waiting for approval:", Tone.STRONG)), *asks_lines(plan.asks), line()]
     held = _held(plan)
     if held:
         lines.append(line(Span("Held:", Tone.STRONG)))
@@ -54,6 +59,8 @@ def plan_lines(plan: Plan) -> list[Line]:
     ]
     for subject, note in sorted(notes):
         lines.append(line(Span(f"note: {subject}: {note}", Tone.DIM)))
+    for subject, verdict in sorted(plan.verdicts.items()):
+        lines += [line(Span(f"warning: {subject}: {one}", Tone.WARN)) for one in verdict.warnings]
     if plan.findings:
         lines += [*findings_lines(plan.findings), line()]
     return [*lines, summary_line(plan)]
@@ -106,6 +113,50 @@ def held_lines(held: Sequence[tuple[SubjectVerdict, Held]]) -> list[Line]:
         if remedy:
             lines.append(line("      remedy: ", remedy))
     return lines
+
+
+def fuse_lines(fuses: Iterable[BlownFuse]) -> list[Line]:
+    """Return a line per blown fuse, loud, with the word that puts it back."""
+    return [
+        line(
+            Span("Fuse: ", Tone.BAD),
+            f"{fuse.message}; nothing is done until `qlop acknowledge {fuse.fingerprint}`",
+        )
+        for fuse in fuses
+    ]
+
+
+def asks_lines(asks: Iterable[PlannedAction]) -> list[Line]:
+    """Return what waits for an approval: the id to approve it with, and what it changes."""
+    lines: list[Line] = []
+    for planned in asks:
+        lines.append(
+            line(
+                "  ",
+                Span(approval_id(planned.id), Tone.STRONG),
+                f"  {action_text(planned.action)}",
+                Span(f"  [{IMPACT_WORDS[planned.impact]}]", IMPACT_TONES[planned.impact]),
+                Span(f"  {planned.reason}", Tone.DIM),
+            )
+        )
+        if isinstance(planned.action, RebootGuest) and planned.action.applies:
+            applied = ", ".join(map(short, planned.action.applies))
+            lines.append(line(f"            in effect then: {applied}"))
+        lines += change_lines(planned.changes, indent="            ")
+    return lines
+
+
+def ask_document(planned: PlannedAction) -> Document:
+    """Return what waits for an approval, for JSON."""
+    return {
+        "id": approval_id(planned.id),
+        "action": planned.id,
+        "subject": planned.action.subject,
+        "summary": action_text(planned.action),
+        "reason": planned.reason,
+        "impact": plain_value(planned.impact),
+        "changes": plain_value(planned.changes),
+    }
 
 
 def names_text(names: Sequence[str]) -> str:
@@ -213,7 +264,9 @@ def plan_document(plan: Plan) -> Document:
         "revision": plan.revision,
         "actions": [_action_document(planned) for planned in plan.actions],
         "verdicts": [verdict_document(one) for _, one in sorted(plan.verdicts.items())],
-        "unmanaged": [*plan.unmanaged],
+        "unmanaged": plain_value(plan.unmanaged),
+        "asks": [ask_document(planned) for planned in plan.asks],
+        "fuses": plain_value(plan.fuses),
         "findings": [finding_document(finding) for finding in plan.findings],
         "reconsider_at": plain_value(plan.reconsider_at),
     }
@@ -234,6 +287,8 @@ def plan_fingerprint(plan: Plan) -> str:
 def verdict_document(verdict: SubjectVerdict) -> Document:
     """Return a verdict for JSON: ``converged``, ``act`` or ``held``, and its reason."""
     found: Document = {"subject": verdict.subject, "vmid": verdict.vmid}
+    if verdict.warnings:
+        found["warnings"] = [*verdict.warnings]
     match verdict.verdict:
         case Converged(note=note):
             return {**found, "verdict": "converged", "note": note}

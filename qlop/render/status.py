@@ -4,16 +4,34 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from qlop.model.guest import GuestKind
+from qlop.model.health import Condition
 from qlop.model.status import NodeStatus, Status, SubjectStatus
 from qlop.model.units import format_span
+from qlop.model.unmanaged import Unmanaged
 from qlop.model.verdict import Act, Converged, Held, Hold, SubjectVerdict
 from qlop.render.finding import finding_document, findings_lines
 from qlop.render.line import Line, Span, Tone, line, table
+from qlop.render.order import order_document, order_lines
 from qlop.render.plain_value import Document, plain_value
-from qlop.render.plan import names_text, short, verdict_document
+from qlop.render.plan import (
+    ask_document,
+    asks_lines,
+    fuse_lines,
+    names_text,
+    short,
+    verdict_document,
+)
 
 GIB = 1024**3
+CONDITION_WORDS = {
+    Condition.HEALTHY: "healthy",
+    Condition.UNHEALTHY: "unhealthy",
+    Condition.UNKNOWN: "health unknown",
+}
 NO_QUORUM = "The cluster has no quorum: qlop only observes."
+UNMANAGED_SHOWN = 10
+"""Of so many guests that are not ours the status tells; ``--unmanaged`` tells of all."""
 MESSAGE_LENGTH_MAX = 100
 """In a table a longer message is shown by its two ends; `qlop explain` has all of it."""
 
@@ -26,20 +44,52 @@ def status_lines(status: Status, *, now: datetime, stale_after: timedelta) -> li
     elif not status.quorate:
         lines.append(line(Span(NO_QUORUM, Tone.BAD)))
     lines += [line(Span("gap: ", Tone.WARN), gap) for gap in status.gaps]
+    lines += fuse_lines(status.fuses)
+    if status.orders:
+        lines += [line(), line(Span("Orders", Tone.STRONG))]
+        lines += order_lines(status.orders, now=now)
+    if status.asks:
+        lines += [line(), line(Span("Waiting for approval", Tone.STRONG))]
+        lines += asks_lines(status.asks)
     if status.nodes:
         lines += [line(), line(Span("Nodes", Tone.STRONG)), *nodes_lines(status)]
     if status.subjects:
         lines += [line(), line(Span("Guests", Tone.STRONG)), *subjects_lines(status.subjects)]
-    remedies = remedy_rows(status.subjects)
-    if remedies:
-        lines += [line(), line(Span("What you can do", Tone.STRONG))]
-        lines += [line("  ", Span(names, Tone.STRONG), f": {text}") for names, text in remedies]
+    lines += _told("Not healthy", unwell_rows(status.subjects, now))
+    lines += _told("Tombstones", tombstone_rows(status.subjects, now))
+    lines += _told("What you can do", remedy_rows(status.subjects))
     if status.unmanaged:
-        names = ", ".join(status.unmanaged)
-        lines += [line(), line(Span(f"Not ours, left alone: {names}", Tone.DIM))]
+        lines += [line(), line(Span("Not managed, left alone", Tone.STRONG))]
+        lines += unmanaged_lines(status.unmanaged[:UNMANAGED_SHOWN])
+        more = len(status.unmanaged) - UNMANAGED_SHOWN
+        if more > 0:
+            lines.append(line(Span(f"  and {more} more: qlop status --unmanaged", Tone.DIM)))
     if status.findings:
         lines += [line(), *findings_lines(status.findings)]
     return lines
+
+
+def _told(title: str, rows: Sequence[tuple[str, str]]) -> list[Line]:
+    """Return a paragraph that tells something of some guests; nothing if it is of none."""
+    if not rows:
+        return []
+    told = [line("  ", Span(names, Tone.STRONG), f": {text}") for names, text in rows]
+    return [line(), line(Span(title, Tone.STRONG)), *told]
+
+
+def unmanaged_lines(unmanaged: Sequence[Unmanaged]) -> list[Line]:
+    """Return a row per guest that is not ours: who and where it is, and why it is not."""
+    rows = [
+        (
+            Span(str(one.vmid)),
+            Span(one.name or "unnamed"),
+            Span("VM" if one.kind is GuestKind.VM else "container"),
+            Span(one.node),
+            Span(one.why, Tone.DIM),
+        )
+        for one in unmanaged
+    ]
+    return table(rows, indent="  ")
 
 
 def headline(status: Status) -> Line:
@@ -133,12 +183,44 @@ def subjects_lines(subjects: Sequence[SubjectStatus]) -> list[Line]:
 
 
 def power_text(subject: SubjectStatus) -> str:
-    """Return what the guest is doing, ``absent`` only if it is known not to exist."""
+    """Return what the guest is doing, ``absent`` only if it is known not to exist.
+
+    How it is stands beside it if it was asked: ``running, unhealthy``.
+    """
+    if subject.power is not None and subject.health is not None:
+        return f"{subject.power.value}, {CONDITION_WORDS[subject.health.condition]}"
     if subject.power is not None:
         return subject.power.value
     held = held_of(subject)
     blind = held is not None and held.reason is Hold.OBSERVATION_INCOMPLETE
     return "not seen" if blind else "absent"
+
+
+def unwell_rows(subjects: Sequence[SubjectStatus], now: datetime) -> list[tuple[str, str]]:
+    """Return each guest that is not healthy, with what is wrong and since when."""
+    return [
+        (subject.name, f"{health.message}, for {age_text(now - health.since)}")
+        for subject in subjects
+        if (health := subject.health) is not None and health.condition is not Condition.HEALTHY
+    ]
+
+
+def tombstone_rows(subjects: Sequence[SubjectStatus], now: datetime) -> list[tuple[str, str]]:
+    """Return each guest that will be destroyed, and how long it is kept; the next one first."""
+    kept = [
+        (held.until, subject)
+        for subject in subjects
+        if (held := held_of(subject)) is not None
+        and held.reason is Hold.TOMBSTONED
+        and held.until is not None
+    ]
+    return [
+        (
+            f"{subject.name} ({subject.vmid})",
+            f"{age_text(until - now)} left, until {until:%Y-%m-%d %H:%M} UTC",
+        )
+        for until, subject in sorted(kept, key=lambda one: (one[0], one[1].name))
+    ]
 
 
 def remedy_rows(subjects: Sequence[SubjectStatus]) -> list[tuple[str, str]]:
@@ -156,7 +238,9 @@ def verdict_spans(subject: SubjectStatus) -> tuple[Span, Span]:
     doing = subject.inflight.intended.summary if subject.inflight else ""
     match subject.verdict:
         case Converged(note=note):
-            return Span("converged", Tone.GOOD), Span(note, Tone.DIM)
+            told = "; ".join(part for part in (*subject.warnings, note) if part)
+            tone = Tone.WARN if subject.warnings else Tone.DIM
+            return Span("converged", Tone.GOOD), Span(told, tone)
         case Act(actions=actions, held=held):
             why = short(held.message, MESSAGE_LENGTH_MAX) if held else ""
             rest = f"; the rest is held: {why}" if held else ""
@@ -198,19 +282,28 @@ def status_document(status: Status) -> Document:
         "wanted": len(status.subjects),
         "nodes": plain_value(status.nodes),
         "guests": [_subject_document(subject) for subject in status.subjects],
-        "unmanaged": [*status.unmanaged],
+        "unmanaged": plain_value(status.unmanaged),
         "findings": [finding_document(finding) for finding in status.findings],
         "gaps": [*status.gaps],
+        "orders": [order_document(order) for order in status.orders],
+        "asks": [ask_document(planned) for planned in status.asks],
+        "fuses": plain_value(status.fuses),
     }
 
 
 def _subject_document(subject: SubjectStatus) -> Document:
-    verdict = SubjectVerdict(subject=subject.name, vmid=subject.vmid, verdict=subject.verdict)
+    verdict = SubjectVerdict(
+        subject=subject.name,
+        vmid=subject.vmid,
+        verdict=subject.verdict,
+        warnings=subject.warnings,
+    )
     return {
         "name": subject.name,
         "service": subject.service,
         "node": subject.node,
         "power": plain_value(subject.power),
+        "health": plain_value(subject.health),
         "inflight": _inflight_document(subject),
         **{key: value for key, value in verdict_document(verdict).items() if key != "subject"},
     }

@@ -28,6 +28,7 @@ from qlop.model.event import EventKind
 from qlop.model.finding import Severity
 from qlop.model.health import Condition
 from qlop.model.history import Ending
+from qlop.model.orders import OrderKind, kind_of
 from qlop.model.status import NodeStatus, Status, SubjectStatus
 from qlop.model.verdict import Act, Converged, Held, Hold, Verdict
 
@@ -143,6 +144,20 @@ class Metrics:
         )
         for condition in Condition:
             self._health.labels(condition=condition.value)
+        self._warned = self._gauge(
+            "guests_warned", "Guests that differ in what is only to be told (`changes: warn`)."
+        )
+        self._orders = self._gauge("orders", "People's orders in force, by kind.", "kind")
+        self._orders_left = self._gauge(
+            "orders_seconds_left",
+            "Seconds until the last order of a kind ends; 0 if there is none.",
+            "kind",
+        )
+        for kind in OrderKind:
+            self._orders.labels(kind=kind.value)
+            self._orders_left.labels(kind=kind.value)
+        self._asked = self._gauge("approvals_wanted", "Actions that wait for an approval.")
+        self._fuses = self._gauge("fuses_blown", "Fuses that hold the plan.")
         self._unmanaged = self._gauge("guests_unmanaged", "Guests that are not ours.")
         self._grace_end = self._gauge(
             "tombstone_end_timestamp_seconds",
@@ -224,13 +239,24 @@ class Metrics:
         for severity in Severity:
             count = sum(finding.severity is severity for finding in status.findings)
             self._findings.labels(severity=severity.value).set(count)
+        self._publish_orders(status)
         self._publish_guests(status)
         self._publish_cluster(status)
+
+    def _publish_orders(self, status: Status) -> None:
+        self._asked.set(len(status.asks))
+        self._fuses.set(len(status.fuses))
+        for kind in OrderKind:
+            ends = [order.until for order in status.orders if kind_of(order) is kind]
+            left = max(((end - status.at).total_seconds() for end in ends), default=0)
+            self._orders.labels(kind=kind.value).set(len(ends))
+            self._orders_left.labels(kind=kind.value).set(left)
 
     def _publish_guests(self, status: Status) -> None:
         if status.subjects is self._shown:
             return
         self._shown = status.subjects
+        self._warned.set(sum(bool(subject.warnings) for subject in status.subjects))
         self._wanted.set(len(status.subjects))
         self._ready.set(status.ready)
         self._unmanaged.set(len(status.unmanaged))
@@ -240,7 +266,13 @@ class Metrics:
         reasons = Counts(map(_held_by, verdicts))
         for reason in Hold:
             self._held.labels(reason=reason.value).set(reasons[reason])
-        ends = [held.until for held in map(held_of, status.subjects) if _is_kept(held)]
+        ends = [
+            verdict.until
+            for verdict in verdicts
+            if isinstance(verdict, Held)
+            and verdict.reason is Hold.TOMBSTONED
+            and verdict.until is not None
+        ]
         self._grace_end.set(min(ends).timestamp() if ends else 0)
         conditions = Counts(one.health.condition for one in status.subjects if one.health)
         for condition in Condition:

@@ -28,6 +28,9 @@ _TAIL = """
 | `qlop_stalled == 1` for 10 minutes | nothing is being done: `qlop status` says why |
 | `qlop_guests_ready < qlop_guests_wanted` for 30 minutes | a guest is not as wanted: `qlop explain NAME` |
 | `increase(qlop_cycles_total{outcome="failed"}[15m]) > 0` | a bug: the log has the traceback |
+| `qlop_fuses_blown > 0` | a plan takes away too much at once and is held: `qlop status` |
+| `qlop_approvals_wanted > 0` for a day | something waits for a person: `qlop status` |
+| `qlop_orders{kind="break-glass"} > 0` | somebody declared an emergency: nothing waits for windows |
 | `qlop_journal_failing == 1` | the disk under the journal is full or read-only |
 | `qlop_api_endpoint_up == 0` | an endpoint does not answer; the others are used |
 """

@@ -173,7 +173,9 @@ class _Pages:
         return _answer(request, documents, [event.event_line(one) for one in found])
 
     async def history(self, request: web.Request) -> web.Response:
-        entries = history.entries(self.view.records(), request.match_info.get("name"))
+        name = request.match_info.get("name")
+        done = history.entries(self.view.records(), name)
+        entries = history.with_orders(done, self.view.orders(), name)
         documents: list[Plain] = [*history.history_document(entries)]
         lines = history.history_lines(entries, now=self.view.now())
         return _answer(request, documents, lines)

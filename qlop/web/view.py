@@ -6,6 +6,7 @@ from typing import Protocol
 
 from qlop.model.event import Event
 from qlop.model.history import JournalRecord
+from qlop.model.orders import Order
 from qlop.model.plan import Plan, PlanInput
 from qlop.model.status import Status
 
@@ -39,6 +40,10 @@ class View(Protocol):
 
     def records(self) -> Sequence[JournalRecord]:
         """Return the journal, oldest first."""
+        ...
+
+    def orders(self) -> Sequence[Order]:
+        """Return every order ever given, oldest first."""
         ...
 
     def events(self) -> Sequence[Event]:

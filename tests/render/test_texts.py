@@ -358,3 +358,41 @@ def test_sets_are_listed_in_order_and_anything_is_its_text() -> None:
     assert plain_value(frozenset({"b", "a"})) == ["a", "b"]
     assert plain_value(Path("/x")) == "/x"
     assert plain_value({("a", "b"): timedelta(seconds=2)}) == {"a/b": 2.0}
+
+
+def test_orders_and_what_waits_for_one() -> None:
+    lines = status.status_lines(worlds.ORDERED, now=worlds.NOW, stale_after=STALE)
+
+    golden.check("orders.txt", line.plain(lines))
+
+
+def test_orders_for_machines() -> None:
+    document = status.status_document(worlds.ORDERED)
+
+    golden.check(
+        "orders.json",
+        json.dumps({key: document[key] for key in ("orders", "asks", "fuses")}, indent=1) + "\n",
+    )
+
+
+def test_orders_on_the_page() -> None:
+    text = page.status_page(
+        worlds.ORDERED, events=(), now=worlds.NOW, stale_after=STALE, refused=""
+    )
+
+    for told in ("freeze everything", "the lift is on fire", "ab12cd34", "Waiting for approval"):
+        assert told in text
+
+
+def test_history_tells_what_was_ordered_in_between() -> None:
+    told = history.with_orders(history.entries(worlds.RECORDS), worlds.ORDERS)
+    mine = history.with_orders((), worlds.ORDERS, "web")
+
+    golden.check("history-orders.txt", line.plain(history.history_lines(told, now=worlds.NOW)))
+    assert mine == (worlds.ORDERS[1],)
+
+
+def test_a_plan_that_waits_for_people() -> None:
+    plan_ = replace(worlds.QUIET, asks=(worlds.REBOOT,), fuses=(worlds.FUSE,))
+
+    golden.check("plan-asks.txt", line.plain(plan.plan_lines(plan_)))

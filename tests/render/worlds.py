@@ -1,5 +1,6 @@
 """A small hospital in several moods, to be shown."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from qlop.model.action import (
@@ -40,6 +41,7 @@ from qlop.model.ids import (
     CycleId,
     GuestName,
     NodeName,
+    OrderId,
     Revision,
     ServiceName,
     StorageId,
@@ -49,8 +51,9 @@ from qlop.model.ids import (
 from qlop.model.impact import Impact
 from qlop.model.node import ObservedNode
 from qlop.model.observed import GuestConfig, Observed, ObservedGuest
+from qlop.model.orders import Approve, BreakGlass, Freeze, Order, Scope, ScopeKind
 from qlop.model.owner import OwnerMark
-from qlop.model.plan import Change, Plan, PlanInput, PlannedAction
+from qlop.model.plan import BlownFuse, Change, Plan, PlanInput, PlannedAction
 from qlop.model.policy import Policy
 from qlop.model.reading import Absent, Known, Unknown
 from qlop.model.status import NodeStatus, Status, SubjectStatus
@@ -258,6 +261,40 @@ STATUS = Status(
     unmanaged=(b.unmanaged(),),
     findings=(FINDING,),
     gaps=("snapshots of 10002: HTTP 595",),
+)
+HOUR = timedelta(hours=1)
+ORDERS: tuple[Order, ...] = (
+    Freeze(
+        id=OrderId("0f01"), at=NOW - HOUR, by="ani@desk", reason="accreditation", until=NOW + HOUR
+    ),
+    BreakGlass(
+        id=OrderId("0f02"),
+        at=NOW - HOUR,
+        by="budi@desk",
+        reason="the lift is on fire",
+        until=NOW + 2 * HOUR,
+        scope=Scope(kind=ScopeKind.SERVICE, name="web"),
+    ),
+    Approve(
+        id=OrderId("0f03"),
+        at=NOW - HOUR,
+        by="ani@desk",
+        reason="",
+        until=NOW + 23 * HOUR,
+        action=ActionId("apm/reboot/3f2a9c0d1e2f"),
+    ),
+)
+FUSE = BlownFuse(
+    fingerprint="ab12cd34",
+    message="this plan would reboot 4 of 9 guests, more than the fuse allows (3)",
+    actions=frozenset({REBOOT.id}),
+)
+ORDERED = replace(
+    STATUS,
+    orders=ORDERS,
+    asks=(REBOOT,),
+    fuses=(FUSE,),
+    subjects=(replace(STATUS.subjects[2], warnings=("memory is 2048 and should be 4096",)),),
 )
 EVENTS = (
     Event(

@@ -18,6 +18,7 @@ from qlop.model.status import NodeStatus, Status, SubjectStatus
 from qlop.model.verdict import Act, Converged, Held, Hold, Verdict
 from qlop.telemetry import reference
 from qlop.telemetry.metrics import CycleOutcome, Metrics
+from tests import builders as b
 from tests.journal.records import intended
 
 AT = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
@@ -55,7 +56,7 @@ STATUS = Status(
         subject("c", Act(actions=(ActionId("x"),), held=HELD)),
         subject("d", Act(actions=(ActionId("x"),)), busy=True),
     ),
-    unmanaged=(GuestName("other (100)"),),
+    unmanaged=(b.unmanaged(),),
     findings=(Finding(severity=Severity.WARNING, code="x", message="x"),),
     gaps=("pve2 did not answer",),
 )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from qlop.model.event import Event
 from qlop.model.history import JournalRecord
+from qlop.model.orders import Order
 from qlop.model.plan import Plan, PlanInput
 from qlop.model.status import Status
 from tests.render import worlds
@@ -39,6 +40,9 @@ class StaticView:
 
     def records(self) -> Sequence[JournalRecord]:
         return worlds.RECORDS
+
+    def orders(self) -> Sequence[Order]:
+        return worlds.ORDERS
 
     def events(self) -> Sequence[Event]:
         return worlds.EVENTS
