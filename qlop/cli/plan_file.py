@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from qlop.controller.cycle import Acting
 from qlop.model.action import verb_of
-from qlop.model.history import Ending
+from qlop.model.history import Ending, Notice
 from qlop.model.ids import ActionId, CycleId, Upid
 from qlop.model.plan import Plan, PlannedAction
 from qlop.model.policy import Limits
@@ -132,6 +133,9 @@ class Gate:
             else:
                 self.left_out[planned.id] = action_text(planned.action)
         return tuple(kept)
+
+    def note(self, notices: Iterable[Notice]) -> None:
+        """Write nothing down: a tombstone is no part of what was agreed to."""
 
     def settle(
         self,

@@ -6,7 +6,7 @@ says how far it came; ``resume`` takes it up from there and never sends it again
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,6 +26,7 @@ from qlop.model.history import (
     Inflight,
     Intended,
     JournalRecord,
+    Notice,
 )
 from qlop.model.ids import ActionId, CycleId, GuestName, Upid
 from qlop.model.plan import Plan, PlannedAction
@@ -196,6 +197,13 @@ class Executor:
         self._report(left.intended, finished)
         return True
 
+    def note(self, notices: Iterable[Notice]) -> None:
+        """Write down what a plan wants remembered, as far as the journal can be written."""
+        for notice in notices:
+            if not self._write(notice):
+                return
+            log.info("noted", notice=type(notice).__name__.lower(), service=notice.service)
+
     def stop(self) -> None:
         """Send nothing from now on. What PVE already does goes on, and is followed."""
         self._stopped = True
@@ -331,7 +339,7 @@ class Executor:
             self._ledger.append(record)
         except PortError as error:
             self._trouble = str(error)
-            log.error("journal not written", action=record.action, error=str(error))  # noqa: TRY400 - no bug of ours
+            log.error("journal not written", error=str(error))  # noqa: TRY400 - no bug of ours
             return False
         self._trouble = ""
         return True

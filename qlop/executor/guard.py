@@ -14,9 +14,12 @@ from qlop.model.action import (
     StartGuest,
 )
 from qlop.model.guest import Power
-from qlop.model.observed import GuestConfig
+from qlop.model.ids import VmId
+from qlop.model.observed import GuestConfig, ObservedBackup, Verification
 from qlop.model.plan import PlannedAction, Premise
+from qlop.model.reading import Unknown
 from qlop.ports import ErrorKind, PortError, PveApi
+from qlop.pve import calls, parse
 
 
 async def objection(api: PveApi, planned: PlannedAction) -> str:
@@ -40,11 +43,27 @@ async def objection(api: PveApi, planned: PlannedAction) -> str:
             activity = await sight.activity_of(api, action.kind, action.node, action.vmid)
             if activity.power is not power:
                 objected = f"it is {activity.power.value}, not {power.value}"
+        if not objected and premise.backup is not None:
+            objected = await _objection_to_backup(api, premise.backup, action.vmid)
     except PortError as error:
         if error.kind is not ErrorKind.NOT_FOUND:
             raise
         objected = "it is not there any more"
     return f"{where}: {objected}" if objected else ""
+
+
+async def _objection_to_backup(api: PveApi, backup: ObservedBackup, vmid: VmId) -> str:
+    """Return what is wrong with the backup that a destruction relies on, if anything."""
+    call = calls.guest_backups(backup.node, backup.storage, vmid)
+    verifies = backup.verification is not Verification.NOT_OFFERED
+    reading = parse.parse_backups(
+        await api.call(call), backup.node, backup.storage, verifies=verifies
+    )
+    if isinstance(reading, Unknown):
+        raise PortError(ErrorKind.INVALID, reading.reason)
+    if backup not in reading.value:
+        return f"its backup {backup.volume} is gone, or no longer what it was"
+    return ""
 
 
 def _objection_to_config(action: Action, premise: Premise, config: GuestConfig) -> str:

@@ -73,57 +73,10 @@ def decode(text: str) -> JournalRecord:
             f"format {version} is newer than this qlop reads ({FORMAT}); "
             "run the version of qlop that wrote it, or a later one"
         )
-    match fields.get("record"):
-        case "intended":
-            return _intended(fields)
-        case "dispatched":
-            upid = _text(fields, "upid") if fields.get("upid") is not None else None
-            return Dispatched(
-                at=_instant(fields),
-                action=ActionId(_text(fields, "action")),
-                attempt=_number(fields, "attempt"),
-                upid=None if upid is None else Upid(upid),
-            )
-        case "finished":
-            return Finished(
-                at=_instant(fields),
-                action=ActionId(_text(fields, "action")),
-                attempt=_number(fields, "attempt"),
-                ending=_member(fields, "ending", Ending),
-                error=_text(fields, "error", ""),
-                message=_text(fields, "message", ""),
-            )
-        case "tombstone":
-            return Tombstone(
-                at=_instant(fields),
-                service=ServiceName(_text(fields, "service")),
-                index=_number(fields, "index"),
-                vmid=VmId(_number(fields, "vmid")),
-                name=GuestName(_text(fields, "name")),
-                witness=_text(fields, "witness"),
-                digest=_text(fields, "digest"),
-            )
-        case "reprieve":
-            return Reprieve(
-                at=_instant(fields),
-                service=ServiceName(_text(fields, "service")),
-                index=_number(fields, "index"),
-                vmid=VmId(_number(fields, "vmid")),
-                name=GuestName(_text(fields, "name")),
-                reason=_text(fields, "reason"),
-            )
-        case "judged":
-            return Judged(
-                at=_instant(fields),
-                subject=GuestName(_text(fields, "subject")),
-                service=ServiceName(_text(fields, "service")),
-                index=_number(fields, "index"),
-                fingerprint=_text(fields, "fingerprint"),
-                judgment=_member(fields, "judgment", Judgment),
-                reason=_text(fields, "reason"),
-            )
-        case other:
-            raise RecordError(f"unknown kind of record: {other!r}")
+    known = _KINDS.get(str(fields.get("record")))
+    if known is None:
+        raise RecordError(f"unknown kind of record: {fields.get('record')!r}")
+    return known(fields)
 
 
 def _notice_fields(record: Notice) -> dict[str, object]:
@@ -245,6 +198,72 @@ def _intended(fields: _Fields) -> Intended:
         part=_member(fields, "part", Part) if "part" in fields else Part.NONE,
         before=_texts(fields, "before"),
     )
+
+
+def _dispatched(fields: _Fields) -> Dispatched:
+    upid = _text(fields, "upid") if fields.get("upid") is not None else None
+    return Dispatched(
+        at=_instant(fields),
+        action=ActionId(_text(fields, "action")),
+        attempt=_number(fields, "attempt"),
+        upid=None if upid is None else Upid(upid),
+    )
+
+
+def _finished(fields: _Fields) -> Finished:
+    return Finished(
+        at=_instant(fields),
+        action=ActionId(_text(fields, "action")),
+        attempt=_number(fields, "attempt"),
+        ending=_member(fields, "ending", Ending),
+        error=_text(fields, "error", ""),
+        message=_text(fields, "message", ""),
+    )
+
+
+def _tombstone(fields: _Fields) -> Tombstone:
+    return Tombstone(
+        at=_instant(fields),
+        service=ServiceName(_text(fields, "service")),
+        index=_number(fields, "index"),
+        vmid=VmId(_number(fields, "vmid")),
+        name=GuestName(_text(fields, "name")),
+        witness=_text(fields, "witness"),
+        digest=_text(fields, "digest"),
+    )
+
+
+def _reprieve(fields: _Fields) -> Reprieve:
+    return Reprieve(
+        at=_instant(fields),
+        service=ServiceName(_text(fields, "service")),
+        index=_number(fields, "index"),
+        vmid=VmId(_number(fields, "vmid")),
+        name=GuestName(_text(fields, "name")),
+        reason=_text(fields, "reason"),
+    )
+
+
+def _judged(fields: _Fields) -> Judged:
+    return Judged(
+        at=_instant(fields),
+        subject=GuestName(_text(fields, "subject")),
+        service=ServiceName(_text(fields, "service")),
+        index=_number(fields, "index"),
+        fingerprint=_text(fields, "fingerprint"),
+        judgment=_member(fields, "judgment", Judgment),
+        reason=_text(fields, "reason"),
+    )
+
+
+_KINDS: Mapping[str, Callable[[_Fields], JournalRecord]] = {
+    "intended": _intended,
+    "dispatched": _dispatched,
+    "finished": _finished,
+    "tombstone": _tombstone,
+    "reprieve": _reprieve,
+    "judged": _judged,
+}
 
 
 def _value(fields: _Fields, name: str, is_right: Callable[[object], bool]) -> object:

@@ -15,6 +15,7 @@ from qlop.model.observed import Observed
 from qlop.model.reading import Known, Unknown
 from qlop.observer import assemble, collect
 from qlop.observer.assemble import Overview
+from qlop.observer.backups import BackupReader
 from qlop.observer.collect import Listings
 from qlop.observer.events import Events
 from qlop.observer.options import Interest, ObserverOptions
@@ -48,6 +49,7 @@ class Observer:
         self._options = options or ObserverOptions()
         self._reader = GuestReader(api, self._options)
         self._events = Events()
+        self._backups = BackupReader(api, self._options)
         self._blind_spot = ""
         self._privileges_due: datetime | None = None
         self._remark = ""
@@ -76,6 +78,7 @@ class Observer:
             self._reader.take_offline(overview.offline)
             self._take_events(listings, gaps)
             gaps += await self._reader.read_due(now, interest)
+            await self._backups.read_due(now, interest.backups_of, overview)
         if self._blind_spot:
             gaps.append(self._blind_spot)
         return self._observed(now, overview, gaps, listed=rows is not None)
@@ -97,6 +100,7 @@ class Observer:
             self._reader.memory.mark_due(vmid)
         for vmid in news.ended:
             self._reader.note_ended(vmid)
+            self._backups.note_ended(vmid)
         if news.missed:
             self._reader.suspect_all()
 
@@ -119,6 +123,7 @@ class Observer:
             storages=overview.storages,
             tasks=self._events.tasks.tasks,
             gaps=tuple(gaps),
+            backups=self._backups.readings if listed else {},
         )
 
     def _audit_pause(self) -> timedelta:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from qlop.model.ids import ClusterName, ServiceName
+from qlop.model.ids import ClusterName, ServiceName, VmId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +12,8 @@ class Interest:
 
     cluster: ClusterName
     snapshots_of: frozenset[ServiceName]
+    backups_of: frozenset[VmId] = frozenset()
+    """Guests whose backups decide whether they may be destroyed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,5 +34,7 @@ class ObserverOptions:
     """How long a guest's own word stands against the listing, which is 10 s late at most."""
     audit_period: timedelta = timedelta(minutes=10)
     audit_factor_with_ssh: int = 6
+    backup_period: timedelta = timedelta(minutes=10)
+    """How old the list of a guest's backups may be; a task of the guest makes it old at once."""
     audit_pause: timedelta = timedelta(milliseconds=50)
     """The least pause between two reads of the audit round."""

@@ -11,13 +11,17 @@ from qlop.model.action import (
     RebootGuest,
     ShutdownGuest,
 )
+from qlop.model.history import Tombstone
 from qlop.model.ids import ActionId, GuestName, ServiceName
+from qlop.model.observed import ObservedGuest
 from qlop.model.orders import Orders, ScopeKind
 from qlop.model.plan import BlownFuse, PlannedAction
 from qlop.model.policy import Fuse, Prune, Strike
+from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import suspend
+from qlop.planner import burial, suspend
 from qlop.planner.draft import Draft
+from qlop.planner.ownership import Place
 
 _WORDS: Mapping[Strike, str] = {
     Strike.DESTROY: "destroy",
@@ -26,9 +30,19 @@ _WORDS: Mapping[Strike, str] = {
     Strike.MOVE: "move with an interruption",
 }
 _SPARED = frozenset(
-    {Hold.ORPHANED, Hold.PROTECTED, Hold.IS_TEMPLATE, Hold.HA_MANAGED, Hold.IDENTITY_MISMATCH}
+    {
+        Hold.ORPHANED,
+        Hold.PROTECTED,
+        Hold.IS_TEMPLATE,
+        Hold.HA_MANAGED,
+        Hold.IDENTITY_MISMATCH,
+        Hold.TOMBSTONED,
+        Hold.BACKUP_NEEDED,
+        Hold.BUDGET,
+    }
 )
-"""Holds of orphans that only a person ends."""
+"""Holds of orphans that only a person ends, and of those that are stopped already: when they
+go, they go one by one."""
 
 Wave = frozenset[ActionId]
 """The strikes of a plan, those included for whom a budget has no room yet."""
@@ -69,7 +83,8 @@ def blow(draft: Draft, planned: Wave) -> None:
     Those count too whose turn only comes later, since they are locked, offline or unread
     now: what is too much at once must not pass in parts because of what can't be seen.
     """
-    if not draft.actions:
+    stones = [one for one in draft.notices if isinstance(one, Tombstone)]
+    if not draft.actions and not stones:
         return
     blown = [*_struck(draft, planned), *_lost(draft)]
     if not blown:
@@ -81,7 +96,8 @@ def blow(draft: Draft, planned: Wave) -> None:
         remedy="look at `qlop plan`; if it is meant, "
         + " and ".join(f"`qlop acknowledge {one.fingerprint}`" for one in blown),
     )
-    for subject in list(draft.actions):
+    draft.notices = [one for one in draft.notices if not isinstance(one, Tombstone)]
+    for subject in (*draft.actions, *(stone.name for stone in stones)):
         draft.withhold(subject, held)
 
 
@@ -139,9 +155,23 @@ def _struck(draft: Draft, planned: Wave) -> list[BlownFuse]:
 
 
 def lost_services(draft: Draft) -> frozenset[ServiceName]:
-    """Return the services of which we own guests and no manifest knows any more."""
-    ours = {service for service, _ in draft.ownership.owned}
-    return frozenset(ours - set(draft.source.desired.services))
+    """Return the services of which we own guests and no manifest knows any more.
+
+    Those whose guests all have their tombstones were seen to go before, as were those
+    that somebody undeleted.
+    """
+    return frozenset(
+        place[0]
+        for place, guest in draft.ownership.owned.items()
+        if place[0] not in draft.source.desired.services
+        and place not in draft.orders.undeleted
+        and not _has_tombstone(draft, place, guest)
+    )
+
+
+def _has_tombstone(draft: Draft, place: Place, guest: ObservedGuest) -> bool:
+    assert isinstance(guest.config, Known), "ownership is proven by the configuration"
+    return burial.standing(draft, place, guest, guest.config.value) is not None
 
 
 def _lost(draft: Draft) -> list[BlownFuse]:
@@ -173,7 +203,7 @@ def _fingerprint(names: Iterable[str]) -> str:
 def _doomed(draft: Draft) -> set[GuestName]:
     """Return the orphans that go sooner or later."""
     doomed: set[GuestName] = set()
-    if draft.source.desired.cluster.policy.prune is Prune.NEVER:
+    if draft.source.desired.cluster.policy.prune.mode is Prune.NEVER:
         return doomed
     for name in draft.orphans:
         verdict = draft.verdicts[name].verdict

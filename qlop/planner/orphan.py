@@ -1,77 +1,167 @@
-"""Decide about guests of ours that no manifest names any more."""
+"""Decide about guests of ours that no manifest names any more.
 
-from qlop.model.action import DestroyGuest, ShutdownGuest
+What is removed from the manifests is *orphaned*. If the policy says so it is shut down,
+gets a *tombstone*, is kept for a time of grace, and is destroyed only then, with evidence
+that it could be had back. Everything before the last step can be undone.
+"""
+
+from dataclasses import dataclass
+
+from qlop.model.action import DestroyGuest, ShutdownGuest, StartGuest
 from qlop.model.guest import Power
-from qlop.model.ids import GuestName, ServiceName
+from qlop.model.history import Tombstone
+from qlop.model.ids import GuestName
 from qlop.model.impact import Impact
-from qlop.model.observed import GuestConfig, ObservedGuest
-from qlop.model.policy import Prune
+from qlop.model.observed import GuestConfig, ObservedBackup, ObservedGuest
+from qlop.model.orders import Undelete
+from qlop.model.policy import BackupNeed, Prune
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import ownership, power, unsettled
+from qlop.planner import adoption, burial, evidence, ownership, power, unsettled
 from qlop.planner.draft import Draft
-from qlop.planner.ownership import needs_seal
-from qlop.planner.step import Step, Steps, orphan_name, premise_of
+from qlop.planner.ownership import Place, needs_seal
+from qlop.planner.step import Step, Steps, premise_of
 
 ORPHAN_SHUTDOWN_GRACE_S = 180
 """Its manifest is gone, and with it the time-out it had: PVE's own default serves."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Orphan:
+    """An orphan that nothing speaks against touching."""
+
+    name: GuestName
+    place: Place
+    guest: ObservedGuest
+    have: GuestConfig
+
+
 def plan_orphans(draft: Draft) -> None:
     """Note what happens to each orphan, as far as the cluster's policy allows it."""
     wanted = {(guest.service, guest.index) for guest in draft.source.desired.guests.values()}
+    due: list[tuple[Tombstone, _Orphan, ObservedBackup | None]] = []
     for place in sorted(set(draft.ownership.owned) - wanted):
         guest = draft.ownership.owned[place]
-        name = _name(draft, guest, *place)
+        name = burial.known_as(draft, guest, place)
         draft.orphans.add(name)
-        if unsettled.hold(draft, name, place):
+        if unsettled.hold(draft, name, place) or adoption.plan_release(draft, name, place, guest):
             continue
         held = _hold(draft, guest)
         if held is not None:
             draft.conclude(name, guest.vmid, held)
             continue
-        assert isinstance(guest.config, Known)
-        draft.decide(name, guest.vmid, place, _steps(draft, name, guest, guest.config.value))
+        assert isinstance(guest.config, Known), "ownership is proven by the configuration"
+        orphan = _Orphan(name=name, place=place, guest=guest, have=guest.config.value)
+        found = _fate(draft, orphan)
+        if isinstance(found, Steps):
+            draft.decide(name, guest.vmid, place, found)
+        else:
+            due.append((found[0], orphan, found[1]))
+    for stone, orphan, backup in sorted(due, key=lambda one: (one[0].at, one[1].place)):
+        _destroy(draft, stone, orphan, backup)
+    draft.notices += burial.reprieves(draft)
 
 
-def _steps(draft: Draft, name: GuestName, guest: ObservedGuest, have: GuestConfig) -> Steps:
-    prune = draft.source.desired.cluster.policy.prune
-    if prune is Prune.NEVER or (prune is Prune.STOP and guest.power is Power.STOPPED):
-        return Steps(held=_orphaned())
+def _fate(draft: Draft, orphan: _Orphan) -> Steps | tuple[Tombstone, ObservedBackup | None]:
+    """Return what an orphan needs now, or the tombstone and backup by which it may go."""
+    guest, pruning = orphan.guest, draft.source.desired.cluster.policy.prune
+    undelete = draft.orders.undeleted.get(orphan.place)
+    if undelete is not None:
+        return _kept(orphan, undelete)
+    if orphan.have.options.get("protection") == "1":
+        return Steps(held=_PROTECTED)
+    if pruning.mode is Prune.NEVER:
+        return Steps(held=_ORPHANED)
     unread = ownership.unread_hold(draft.ownership, "no orphan is touched before they are known")
     if unread is not None:
         return Steps(held=unread)
-    steps: list[Step] = []
     if guest.power is not Power.STOPPED:
-        shutdown = ShutdownGuest(
-            subject=name,
+        return Steps(steps=(_shutdown(orphan),))
+    return Steps(held=_ORPHANED) if pruning.mode is Prune.STOP else _grave(draft, orphan)
+
+
+def _grave(draft: Draft, orphan: _Orphan) -> Steps | tuple[Tombstone, ObservedBackup | None]:
+    """Return why a stopped orphan is still kept, or by which tombstone it may go."""
+    guest, pruning = orphan.guest, draft.source.desired.cluster.policy.prune
+    stone = burial.standing(draft, orphan.place, guest, orphan.have)
+    if stone is None:
+        stone = burial.tombstone(draft, orphan.name, orphan.place, guest, orphan.have)
+        draft.notices.append(stone)
+        return Steps(held=burial.grace_hold(draft, stone, None))
+    backup: ObservedBackup | Held | None = None
+    if pruning.backup is BackupNeed.REQUIRED:
+        seen = draft.source.observed.backups.get(guest.vmid)
+        backup = evidence.judge(stone, guest.kind, orphan.have, seen)
+    if stone.at + pruning.grace > draft.source.now:
+        return Steps(held=burial.grace_hold(draft, stone, backup))
+    if isinstance(backup, Held):
+        return Steps(held=backup)
+    return stone, backup
+
+
+def _destroy(
+    draft: Draft, stone: Tombstone, orphan: _Orphan, backup: ObservedBackup | None
+) -> None:
+    guest = orphan.guest
+    held = burial.turn_hold(draft, guest)
+    if held is not None:
+        draft.conclude(orphan.name, guest.vmid, held)
+        return
+    kept = f"it was kept for its time of grace since {stone.at:%Y-%m-%d %H:%M} UTC"
+    sure = f"backup {backup.volume}" if backup is not None else "the policy needs no backup"
+    step = Step(
+        action=DestroyGuest(
+            subject=orphan.name, vmid=guest.vmid, kind=guest.kind, node=guest.node
+        ),
+        reason=f"no manifest names it any more; {kept}; {sure}",
+        impact=Impact.DATA_LOSS,
+        premise=premise_of(orphan.have, Power.STOPPED, backup),
+        takes=(f"node:{guest.node}", f"destroy:{guest.node}"),
+    )
+    draft.decide(orphan.name, guest.vmid, orphan.place, Steps(steps=(step,)))
+
+
+def _kept(orphan: _Orphan, order: Undelete) -> Steps:
+    """Return the start of a guest that somebody undeleted, or that it is kept."""
+    guest = orphan.guest
+    if guest.power is Power.STOPPED:
+        start = Step(
+            action=StartGuest(
+                subject=orphan.name, vmid=guest.vmid, kind=guest.kind, node=guest.node
+            ),
+            reason=f"{order.by} undeleted it",
+            impact=Impact.HOT,
+            premise=premise_of(orphan.have, guest.power),
+            takes=(f"node:{guest.node}",),
+        )
+        return Steps(steps=(start,))
+    return Steps(
+        held=Held(
+            reason=Hold.ORPHANED,
+            message=f"no manifest names it any more; {order.by} undeleted it, and it is kept"
+            f" until {order.until:%Y-%m-%d %H:%M} UTC",
+            remedy="put its manifest back before then",
+            until=order.until,
+        )
+    )
+
+
+def _shutdown(orphan: _Orphan) -> Step:
+    guest = orphan.guest
+    return Step(
+        action=ShutdownGuest(
+            subject=orphan.name,
             vmid=guest.vmid,
             kind=guest.kind,
             node=guest.node,
             grace_s=ORPHAN_SHUTDOWN_GRACE_S,
             force_stop=False,
-        )
-        steps.append(
-            Step(
-                action=shutdown,
-                reason="no manifest names it any more",
-                impact=Impact.DOWNTIME,
-                premise=premise_of(have, guest.power),
-                takes=(f"node:{guest.node}",),
-            )
-        )
-    if prune is Prune.DESTROY:
-        destroy = DestroyGuest(subject=name, vmid=guest.vmid, kind=guest.kind, node=guest.node)
-        steps.append(
-            Step(
-                action=destroy,
-                reason="no manifest names it any more, and the policy is prune: destroy",
-                impact=Impact.DATA_LOSS,
-                premise=premise_of(have, Power.STOPPED),
-                takes=(f"node:{guest.node}",),
-            )
-        )
-    return Steps(steps=tuple(steps))
+        ),
+        reason="no manifest names it any more",
+        impact=Impact.DOWNTIME,
+        premise=premise_of(orphan.have, guest.power),
+        takes=(f"node:{guest.node}",),
+    )
 
 
 def _hold(draft: Draft, guest: ObservedGuest) -> Held | None:
@@ -112,25 +202,16 @@ def _hold(draft: Draft, guest: ObservedGuest) -> Held | None:
             message="no manifest names it any more, and its identity was never sealed",
             remedy="destroy it by hand",
         )
-    if guest.config.value.options.get("protection") == "1":
-        return Held(
-            reason=Hold.PROTECTED,
-            message="no manifest names it any more, and its protection flag is set",
-            remedy="clear the flag in PVE if it really is to go",
-        )
     return None
 
 
-def _orphaned() -> Held:
-    return Held(
-        reason=Hold.ORPHANED,
-        message="no manifest names it any more; the policy keeps it",
-        remedy="put its manifest back, destroy it by hand, or set policy.prune",
-    )
-
-
-def _name(draft: Draft, guest: ObservedGuest, service: ServiceName, index: int) -> GuestName:
-    name = orphan_name(service, index)
-    if name in draft.source.desired.guests or name in draft.verdicts:
-        return GuestName(f"{name}@{guest.vmid}")
-    return name
+_PROTECTED = Held(
+    reason=Hold.PROTECTED,
+    message="no manifest names it any more, and its protection flag is set",
+    remedy="clear the flag in PVE if it really is to go",
+)
+_ORPHANED = Held(
+    reason=Hold.ORPHANED,
+    message="no manifest names it any more; the policy keeps it",
+    remedy="put its manifest back, destroy it by hand, or set policy.prune",
+)

@@ -7,9 +7,11 @@ lists of the cluster in ``parse_resources``.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from qlop.model.ids import NodeName, Upid, VmId
-from qlop.model.observed import ObservedTask
+from qlop.model.guest import GuestKind
+from qlop.model.ids import NodeName, StorageId, Upid, VmId
+from qlop.model.observed import ObservedBackup, ObservedTask, Verification
 from qlop.model.reading import Known, Unknown
 from qlop.ports import Json
 from qlop.pve.payload import Misread, Row, row_of, rows_of, text, whole
@@ -178,6 +180,46 @@ def parse_permissions(payload: Json) -> Known[Mapping[str, frozenset[str]]] | Un
         )
     except Misread as error:
         return Unknown(f"permissions not understood: {error}")
+
+
+def parse_backups(
+    payload: Json, node: NodeName, storage: StorageId, *, verifies: bool
+) -> Known[tuple[ObservedBackup, ...]] | Unknown:
+    """Return the backups in a storage's content list, as ``node`` sees it.
+
+    ``verifies``: the storage is one that verifies backups (a Proxmox Backup Server), so
+    that one without a state is yet to be verified. What says neither when it was begun
+    nor of which kind of guest it is proves nothing, and is left out.
+    """
+    try:
+        rows = rows_of(payload, "content")
+        found = [_backup(row, node, storage, verifies=verifies) for row in rows]
+    except Misread as error:
+        return Unknown(f"storage content not understood: {error}")
+    return Known(tuple(one for one in found if one is not None))
+
+
+_SUBTYPES = {"qemu": GuestKind.VM, "lxc": GuestKind.CONTAINER}
+
+
+def _backup(
+    row: Row, node: NodeName, storage: StorageId, *, verifies: bool
+) -> ObservedBackup | None:
+    kind, begun = _SUBTYPES.get(text(row, "subtype")), whole(row, "ctime")
+    if kind is None or begun <= 0 or text(row, "content", "backup") != "backup":
+        return None
+    verification = Verification.PENDING if verifies else Verification.NOT_OFFERED
+    if row.get("verification") is not None:
+        state = text(row_of(row["verification"], "verification"), "state")
+        verification = Verification.GOOD if state == "ok" else Verification.FAILED
+    return ObservedBackup(
+        volume=text(row, "volid"),
+        storage=storage,
+        node=node,
+        kind=kind,
+        taken_at=datetime.fromtimestamp(begun, tz=UTC),
+        verification=verification,
+    )
 
 
 def parse_volumes(payload: Json) -> Known[frozenset[str]] | Unknown:

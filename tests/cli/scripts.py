@@ -1,7 +1,7 @@
 """A door to a cluster that is a script: each cycle finds what the script says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from qlop.controller.cycle import Acting, CycleResult, Engine
 from qlop.model.event import Event
-from qlop.model.history import Ending, History, Inflight, JournalRecord
+from qlop.model.history import Ending, History, Inflight, JournalRecord, Notice
 from qlop.model.ids import ActionId, CycleId, GuestName, Upid, VmId
 from qlop.model.plan import Plan, PlanInput
 from qlop.model.policy import Limits
@@ -63,6 +63,7 @@ class ScriptedExecutor:
 
     started: list[ActionId] = field(default_factory=list)
     settled: list[ActionId] = field(default_factory=list)
+    noted: list[Notice] = field(default_factory=list)
     ends: int = 0
 
     def start(
@@ -72,6 +73,9 @@ class ScriptedExecutor:
         fresh = tuple(one.id for one in plan.actions if one.id not in self.started)
         self.started += fresh
         return fresh
+
+    def note(self, notices: Iterable[Notice]) -> None:
+        self.noted += notices
 
     def settle(
         self,

@@ -9,7 +9,7 @@ from qlop.executor.executor import Executor
 from qlop.journal.ledger import Ledger
 from qlop.journal.memory import MemoryJournal
 from qlop.model.event import Event
-from qlop.model.history import Dispatched, Ending, Finished, Intended
+from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord
 from qlop.model.ids import ActionId, CycleId
 from qlop.model.plan import PlannedAction
 from qlop.model.policy import Limits
@@ -85,7 +85,7 @@ def _shut_down() -> None:
     raise _Over
 
 
-def _word(entry: Intended | Dispatched | Finished) -> str:
+def _word(entry: JournalRecord) -> str:
     match entry:
         case Intended():
             return "intended"
@@ -93,6 +93,8 @@ def _word(entry: Intended | Dispatched | Finished) -> str:
             return "dispatched" if entry.upid is None else "task"
         case Finished():
             return entry.ending.value
+        case _:
+            return type(entry).__name__.lower()
 
 
 SUCCEEDED = (Ending.SUCCEEDED, "", "")

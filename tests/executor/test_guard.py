@@ -1,13 +1,16 @@
 """The last look before a mutation: the world must still be the one planned for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from qlop.model.action import Verb
 from qlop.model.history import Ending
-from qlop.model.ids import NodeName
-from qlop.ports import ErrorKind
+from qlop.model.ids import NodeName, StorageId
+from qlop.model.reading import Known
+from qlop.ports import ErrorKind, Json
+from qlop.pve import parse
 from tests.executor.house import SUCCEEDED, House, said
 from tests.executor.planned import CREATING, MARK, cluster_for, planned
 from tests.executor.toy import ToyCluster, ToyGuest, refusing
@@ -144,3 +147,45 @@ async def test_an_answer_that_is_no_configuration_stops_the_action() -> None:
 
     assert (end.ending, end.error) == (Ending.FAILED, "invalid")
     assert "not understood" in end.message
+
+
+BACKUP: dict[str, Json] = {"volid": "nas:backup/x", "subtype": "qemu", "ctime": 1795496400}
+
+
+def verified(row: dict[str, Json]) -> dict[str, Json]:
+    return {**row, "verification": {"state": "ok"}}
+
+
+@pytest.mark.parametrize(
+    ("planned_for", "there", "sent"),
+    [
+        pytest.param(BACKUP, [BACKUP], True, id="still-there"),
+        pytest.param(verified(BACKUP), [verified(BACKUP)], True, id="still-good"),
+        pytest.param(BACKUP, [], False, id="gone"),
+        pytest.param(BACKUP, [{**BACKUP, "ctime": 1}], False, id="another"),
+        pytest.param(
+            verified(BACKUP),
+            [{**BACKUP, "verification": {"state": "failed"}}],
+            False,
+            id="found-damaged-since",
+        ),
+        pytest.param(verified(BACKUP), [BACKUP], False, id="no-longer-verified"),
+    ],
+)
+async def test_nothing_is_destroyed_without_the_backup_that_the_plan_relied_on(
+    planned_for: dict[str, Json], there: list[Json], *, sent: bool
+) -> None:
+    house = House(cluster := cluster_for(Verb.DESTROY))
+    cluster.backups = there
+    destroy = planned(Verb.DESTROY)
+    assert destroy.premise is not None
+    reading = parse.parse_backups(
+        [planned_for], NodeName("pve1"), StorageId("nas"), verifies="verification" in planned_for
+    )
+    assert isinstance(reading, Known)
+    premise = replace(destroy.premise, backup=reading.value[0])
+
+    end = await house.carry_out(replace(destroy, premise=premise))
+
+    assert bool(cluster.mutations) is sent
+    assert (end.ending is Ending.SUPERSEDED) is not sent

@@ -74,6 +74,7 @@ class ToyCluster:
         self.guests: dict[VmId, ToyGuest] = {}
         self.tasks: dict[str, ToyTask] = {}
         self.task_log: list[str] = []
+        self.backups: list[Json] = []
         self.mutations: list[PveCall] = []
         self.reads: list[tuple[float, PveCall]] = []
         self.task_s = 5.0
@@ -125,6 +126,8 @@ class ToyCluster:
             case "snapshot":
                 names = [*sorted(self._guest(call).snapshots), "current"]
                 return [{"name": name} for name in names]
+            case "content":
+                return list(self.backups)
             case other:
                 raise AssertionError(f"the toy cluster has no {other}")
 

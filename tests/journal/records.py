@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from qlop.model.action import Verb
 from qlop.model.guest import GuestKind
-from qlop.model.history import Dispatched, Ending, Finished, Intended
+from qlop.model.history import Dispatched, Ending, Finished, Intended, Reprieve, Tombstone
 from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, ServiceName, Upid, VmId
 
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
@@ -68,4 +68,27 @@ def finished(
         ending=ending,
         error=error,
         message="said PVE" if error else "",
+    )
+
+
+def tombstone(minute: float, index: int = 1) -> Tombstone:
+    return Tombstone(
+        at=at(minute),
+        service=ServiceName("simrs"),
+        index=index,
+        vmid=VmId(10000 + index),
+        name=GuestName(f"simrs-{index}"),
+        witness="uuid:11111111-2222-5333-8444-555555555555",
+        digest="d1",
+    )
+
+
+def reprieve(minute: float, index: int = 1) -> Reprieve:
+    return Reprieve(
+        at=at(minute),
+        service=ServiceName("simrs"),
+        index=index,
+        vmid=VmId(10000 + index),
+        name=GuestName(f"simrs-{index}"),
+        reason="a manifest names it again",
     )

@@ -16,7 +16,15 @@ from qlop.model.history import (
     JournalRecord,
     fold,
 )
-from tests.journal.records import START, at, dispatched, finished, intended
+from tests.journal.records import (
+    START,
+    at,
+    dispatched,
+    finished,
+    intended,
+    reprieve,
+    tombstone,
+)
 
 LATER = START + timedelta(days=365)
 FINAL = (Ending.SUCCEEDED, Ending.FAILED, Ending.SUPERSEDED)
@@ -66,6 +74,21 @@ def test_what_is_in_flight_is_kept() -> None:
     assert kept(flying, 9) == flying
 
 
+def test_a_tombstone_that_stands_is_kept_and_no_other() -> None:
+    records: list[JournalRecord] = [
+        tombstone(0), reprieve(1), tombstone(2), tombstone(3, 2), tombstone(4, 3), reprieve(5, 3)
+    ]  # fmt: skip
+
+    assert kept(records, 99) == [tombstone(2), tombstone(3, 2)]
+
+
+def test_the_tombstone_of_a_guest_that_was_destroyed_goes_and_stays_gone() -> None:
+    records = [tombstone(0), *whole(intended(1, Verb.DESTROY))]
+
+    assert not any(one in kept(records, 99) for one in records[:1])
+    assert fold(kept(records, 99)).tombstones == {}
+
+
 @st.composite
 def lives(draw: st.DrawFn) -> list[JournalRecord]:
     """Draw a journal as an executor writes it: one action per guest at a time."""
@@ -90,6 +113,9 @@ def lives(draw: st.DrawFn) -> list[JournalRecord]:
         if draw(st.booleans()):
             records.append(finished(minute + 0.2, action, Ending.UNKNOWN))
         records.append(finished(minute + 0.3, action, draw(st.sampled_from(FINAL))))
+        notice = draw(st.sampled_from([None, None, tombstone, reprieve]))
+        if notice is not None:
+            records.append(notice(minute + 0.4, draw(st.integers(1, 2))))
     cut = draw(st.integers(0, len(records)))
     return records[:cut]
 

@@ -7,7 +7,7 @@ import pytest
 from qlop.journal import record
 from qlop.model.action import Verb
 from qlop.model.history import Ending, JournalRecord
-from tests.journal.records import dispatched, finished, intended
+from tests.journal.records import dispatched, finished, intended, reprieve, tombstone
 
 CLONE = intended(0, Verb.CLONE, expects={"kept": "é\n"})
 RECORDS: tuple[JournalRecord, ...] = (
@@ -16,6 +16,8 @@ RECORDS: tuple[JournalRecord, ...] = (
     dispatched(1, CLONE, None),
     finished(2, CLONE),
     finished(2, CLONE, Ending.FAILED, "transient"),
+    tombstone(3),
+    reprieve(4),
 )
 WRITTEN_BY_0_1 = (
     '{"format":1,"at":"2026-11-24T04:00:00+00:00","action":"simrs-1/clone/a1","attempt":1,'
@@ -43,6 +45,12 @@ def test_the_format_is_the_one_that_files_out_there_have() -> None:
     assert record.encode(CLONE) == WRITTEN_BY_0_1
 
 
+def test_an_older_qlop_refuses_a_tombstone_and_nothing_before_it() -> None:
+    formats = [json.loads(record.encode(entry))["format"] for entry in RECORDS]
+
+    assert formats == [1, 1, 1, 1, 1, 2, 2]
+
+
 def test_fields_that_are_not_known_are_skipped() -> None:
     fields = json.loads(WRITTEN_BY_0_1) | {"mood": "good"}
 
@@ -52,7 +60,7 @@ def test_fields_that_are_not_known_are_skipped() -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        pytest.param({"format": 2}, "format 2 is newer than this qlop reads (1)", id="newer"),
+        pytest.param({"format": 3}, "format 3 is newer than this qlop reads (2)", id="newer"),
         pytest.param({"format": True}, "no format number: True", id="no-format"),
         pytest.param({"record": "regretted"}, "unknown kind of record", id="unknown-kind"),
         pytest.param({"verb": "explode"}, "verb can't be 'explode'", id="unknown-verb"),

@@ -46,6 +46,7 @@ PASSING = frozenset(
         Hold.OBSERVATION_INCOMPLETE,
         Hold.BACKOFF,
         Hold.BUDGET,
+        Hold.TOMBSTONED,
     }
 )
 """Holds that time ends."""

@@ -37,6 +37,12 @@ BLINDFOLDS: Sequence[Blindfold] = (
     lambda observed, vmids: _each(observed, vmids, config=UNSEEN),
     lambda observed, vmids: _each(observed, vmids, power=Power.UNKNOWN),
     lambda observed, vmids: _each(observed, vmids, snapshots=UNSEEN),
+    lambda observed, vmids: replace(
+        observed,
+        backups={
+            vmid: UNSEEN if vmid in vmids else seen for vmid, seen in observed.backups.items()
+        },
+    ),
     lambda observed, _: replace(observed, quorate=UNSEEN),
     lambda observed, _: replace(observed, complete=False),
 )

@@ -23,7 +23,7 @@ _DISK = re.compile(r"(scsi|virtio|sata|ide|efidisk|tpmstate|mp)\d+|rootfs|unused
 
 @given(worlds())
 def test_only_pruning_loses_data_and_only_by_its_word(world: World) -> None:
-    prune = world.desired.cluster.policy.prune
+    prune = world.desired.cluster.policy.prune.mode
     for planned in planner.plan(world.source).actions:
         match planned.action:
             case DestroyGuest(vmid=vmid):

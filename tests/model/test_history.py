@@ -21,7 +21,7 @@ from qlop.model.history import (
     Reservation,
     fold,
 )
-from qlop.model.ids import ActionId, GuestName, Upid
+from qlop.model.ids import ActionId, GuestName, Upid, VmId
 from qlop.model.owner import OPEN_WITNESS
 from tests import builders as b
 
@@ -160,11 +160,21 @@ def test_repetitions(minutes: tuple[int, ...], count: int) -> None:
 CLONE = b.intended(Verb.CLONE, witness="uuid:x", source=9000, target=b.PVE2)
 CREATE = b.intended(Verb.CREATE, witness="uuid:x")
 SEAL = b.intended(Verb.CONFIGURE, expects={"seal": "uuid:x"})
-PROMISED = Reservation(vmid=b.WEB_VMID, witness="uuid:x", node=b.PVE2, by=Verb.CLONE)
+PROMISED = Reservation(
+    vmid=b.WEB_VMID, witness="uuid:x", node=b.PVE2, by=Verb.CLONE, name=WEB
+)
 MADE = replace(PROMISED, made=True)
 CREATED = Reservation(
-    vmid=b.WEB_VMID, witness="uuid:x", node=b.PVE1, by=Verb.CREATE, made=True, sealed=True
+    vmid=b.WEB_VMID,
+    witness="uuid:x",
+    node=b.PVE1,
+    by=Verb.CREATE,
+    made=True,
+    sealed=True,
+    name=WEB,
 )
+STONE = b.tombstone()
+REPRIEVE = b.reprieve()
 OPEN = b.intended(Verb.CREATE, witness=OPEN_WITNESS)
 
 
@@ -215,6 +225,37 @@ OPEN = b.intended(Verb.CREATE, witness=OPEN_WITNESS)
 )
 def test_reservations(records: list[JournalRecord], reservation: Reservation | None) -> None:
     assert fold(records).reservations == ({} if reservation is None else {PLACE: reservation})
+
+
+def test_a_destruction_forgets_only_the_place_of_the_guest_that_it_destroyed() -> None:
+    old = b.intended(Verb.DESTROY, vmid=10009)
+
+    history = fold([CREATE, ended(Verb.CREATE), old, ended(Verb.DESTROY)])
+
+    assert history.reservations == {PLACE: CREATED}
+
+
+@pytest.mark.parametrize(
+    ("records", "stands"),
+    [
+        pytest.param([STONE], True, id="set"),
+        pytest.param([STONE, REPRIEVE], False, id="taken-away"),
+        pytest.param([STONE, REPRIEVE, STONE], True, id="set-again"),
+        pytest.param([STONE, b.intended(Verb.DESTROY)], True, id="being-destroyed"),
+        pytest.param(
+            [STONE, b.intended(Verb.DESTROY), ended(Verb.DESTROY, Ending.FAILED)],
+            True,
+            id="not-destroyed",
+        ),
+        pytest.param(
+            [STONE, b.intended(Verb.DESTROY), ended(Verb.DESTROY)], False, id="destroyed"
+        ),
+        pytest.param([STONE, CREATE, ended(Verb.CREATE)], False, id="its-vmid-is-given-anew"),
+        pytest.param([STONE, replace(REPRIEVE, vmid=VmId(1))], True, id="anothers-taken-away"),
+    ],
+)
+def test_tombstones(records: list[JournalRecord], *, stands: bool) -> None:
+    assert fold(records).tombstones == ({b.WEB_VMID: STONE} if stands else {})
 
 
 WRITE = [b.intended(Verb.CONFIGURE, expects={"cloud-init": "changed"}), ended(Verb.CONFIGURE)]

@@ -8,6 +8,7 @@ from qlop.model.guest import GuestKind, Power
 from qlop.model.history import History, JournalRecord, fold
 from qlop.model.ids import GuestName
 from qlop.model.observed import GuestConfig, Observed, ObservedGuest
+from qlop.model.orders import Order
 from qlop.model.owner import OwnerMark
 from qlop.model.plan import Plan, PlanInput, Premise
 from qlop.model.reading import Known
@@ -24,19 +25,30 @@ START = StartGuest(subject=GuestName("web"), vmid=b.WEB_VMID, kind=GuestKind.VM,
 
 
 def plan_of(
-    want: Desired, have: Observed, history: History | Iterable[JournalRecord] = ()
+    want: Desired,
+    have: Observed,
+    history: History | Iterable[JournalRecord] = (),
+    orders: Iterable[Order] = (),
 ) -> Plan:
     """Plan, and insist that the audit finds nothing."""
-    source = source_of(want, have, history)
+    return audited(source_of(want, have, history, orders))
+
+
+def audited(source: PlanInput) -> Plan:
+    """Plan, and insist that the audit finds nothing."""
     plan = planner.plan(source)
     assert audit(source, plan) == ()
     return plan
 
 
 def source_of(
-    want: Desired, have: Observed, history: History | Iterable[JournalRecord] = ()
+    want: Desired,
+    have: Observed,
+    history: History | Iterable[JournalRecord] = (),
+    orders: Iterable[Order] = (),
 ) -> PlanInput:
-    return b.plan_input(want, have, history if isinstance(history, History) else fold(history))
+    folded = history if isinstance(history, History) else fold(history)
+    return b.plan_input(want, have, folded, orders=orders)
 
 
 def plan_one(want: DesiredGuest, guest: ObservedGuest) -> Plan:

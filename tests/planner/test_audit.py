@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -22,9 +23,9 @@ from qlop.model.guest import GuestKind, OptionValue, Power
 from qlop.model.history import JournalRecord
 from qlop.model.ids import ActionId, ClusterName, GuestName, NodeName, Revision, ServiceName, VmId
 from qlop.model.impact import Impact
-from qlop.model.observed import Observed, ObservedGuest
+from qlop.model.observed import Observed, ObservedBackup, ObservedGuest, Verification
 from qlop.model.plan import Plan, PlannedAction, Premise
-from qlop.model.policy import Policy, Prune
+from qlop.model.policy import BackupNeed, Policy, Prune, Pruning
 from qlop.model.reading import Known, Unknown
 from qlop.model.verdict import Hold
 from qlop.planner import planner
@@ -33,7 +34,10 @@ from tests import builders as b
 from tests.planner import look
 
 VM = GuestKind.VM
-PRUNING = Policy(prune=Prune.DESTROY)
+BOLD = Pruning(
+    mode=Prune.DESTROY, grace=timedelta(days=7), backup=BackupNeed.NOT_NEEDED
+)
+PRUNING = Policy(prune=BOLD)
 WANT = b.desired(b.desired_guest())
 GONE = b.desired(policy=PRUNING)
 OFF = b.guest(power=Power.STOPPED)
@@ -114,14 +118,17 @@ def planned(
     )
 
 
+def made_of(*actions: PlannedAction) -> Plan:
+    return Plan(revision=Revision("r1"), actions=actions, verdicts={})
+
+
 def codes(
     want: Desired,
     have: Observed,
     *actions: PlannedAction,
     records: list[JournalRecord] | None = None,
 ) -> list[str]:
-    plan = Plan(revision=Revision("r1"), actions=actions, verdicts={})
-    found = audit(look.source_of(want, have, records or []), plan)
+    found = audit(look.source_of(want, have, records or []), made_of(*actions))
     assert all(one.message for one in found)
     return [one.code.removeprefix("audit-") for one in found]
 
@@ -228,7 +235,7 @@ def having(power: Power = Power.STOPPED, **options: OptionValue) -> Observed:
     [
         pytest.param(GONE, having(), planned(destroy(), STOPPED, impact=Impact.DATA_LOSS), [],
                      id="an-orphan"),
-        pytest.param(b.desired(policy=Policy(prune=Prune.STOP)), having(),
+        pytest.param(b.desired(policy=Policy(prune=replace(BOLD, mode=Prune.STOP))), having(),
                      planned(destroy(), STOPPED), ["prune"], id="without-the-word"),
         pytest.param(replace(WANT, cluster=GONE.cluster), having(), planned(destroy(), STOPPED),
                      ["wanted"], id="one-that-is-wanted"),
@@ -243,7 +250,59 @@ def having(power: Power = Power.STOPPED, **options: OptionValue) -> Observed:
 def test_destruction(
     want: Desired, have: Observed, action: PlannedAction, found: list[str]
 ) -> None:
-    assert codes(want, have, action) == found
+    assert codes(want, have, action, records=[STONE]) == found
+
+
+OLD = b.NOW - timedelta(days=7)
+STONE = b.tombstone(at=OLD)
+CAREFUL = b.desired(policy=Policy(prune=replace(BOLD, backup=BackupNeed.REQUIRED)))
+BACKUP = b.backup(taken_at=b.NOW)
+BACKED = replace(having(), backups={b.WEB_VMID: Known((BACKUP,))})
+STALE = b.backup(taken_at=OLD)
+DAMAGED = b.backup(taken_at=b.NOW, verification=Verification.FAILED)
+
+
+def going(backup: ObservedBackup | None = None) -> PlannedAction:
+    return planned(
+        destroy(), replace(STOPPED, backup=backup), impact=Impact.DATA_LOSS
+    )
+
+
+@pytest.mark.parametrize(
+    ("want", "have", "history", "action", "found"),
+    [
+        pytest.param(GONE, having(), [STONE], going(), [], id="all-conditions"),
+        pytest.param(GONE, having(), [], going(), ["no-tombstone"], id="no-tombstone"),
+        pytest.param(GONE, having(), [replace(STONE, digest="x")], going(), ["other-tombstone"],
+                     id="the-tombstone-of-what-it-was"),
+        pytest.param(GONE, having(), [replace(STONE, index=2)], going(), ["other-tombstone"],
+                     id="anothers-tombstone"),
+        pytest.param(GONE, having(), [b.tombstone(at=OLD + timedelta(seconds=1))], going(),
+                     ["grace"], id="in-its-time-of-grace"),
+        pytest.param(CAREFUL, BACKED, [STONE], going(BACKUP), [], id="with-a-backup"),
+        pytest.param(CAREFUL, BACKED, [STONE], going(), ["no-backup"], id="without-saying-which"),
+        pytest.param(CAREFUL, having(), [STONE], going(BACKUP), ["no-backup"],
+                     id="with-one-that-nobody-saw"),
+        pytest.param(CAREFUL, replace(having(), backups={b.WEB_VMID: Known((STALE,))}), [STONE],
+                     going(STALE), ["no-backup"], id="with-one-from-before"),
+        pytest.param(CAREFUL, replace(having(), backups={b.WEB_VMID: Known((DAMAGED,))}), [STONE],
+                     going(DAMAGED), ["bad-backup"], id="with-one-that-is-damaged"),
+    ],
+)  # fmt: skip
+def test_destruction_needs_every_condition(
+    want: Desired,
+    have: Observed,
+    history: list[JournalRecord],
+    action: PlannedAction,
+    found: list[str],
+) -> None:
+    assert codes(want, have, action, records=history) == found
+
+
+def test_what_was_undeleted_is_not_destroyed() -> None:
+    source = look.source_of(GONE, having(), [STONE], [b.undelete()])
+
+    assert [one.code for one in audit(source, made_of(going()))] == ["audit-undeleted"]
 
 
 @pytest.mark.parametrize("make", [shutdown, reboot, destroy])
@@ -260,7 +319,12 @@ def test_fuse(make: object, number: int, found: list[str]) -> None:
         for vmid in vmids
     ]
 
-    assert codes(GONE, have, *actions) == found
+    stones = [
+        b.tombstone(vmid, at=OLD, witness=marks[vmid].witness)
+        for vmid in vmids
+    ]
+
+    assert codes(GONE, have, *actions, records=[*stones]) == found
 
 
 REPLICAS = [b.desired_guest(index=index, name=f"web-{index}") for index in (1, 2)]

@@ -46,6 +46,7 @@ def every_call() -> Iterator[PveCall]:
     yield calls.task_log(NODE, UPID)
     yield calls.node_tasks(NODE, VMID)
     yield calls.storage_content(NODE, StorageId("local"), "iso")
+    yield calls.guest_backups(NODE, StorageId("nas"), VMID)
     for _, action, *_ in ACTIONS:
         yield calls.call_for(action)
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from qlop.model.ids import NodeName, Upid, VmId
-from qlop.model.observed import ObservedTask
+from qlop.model.guest import GuestKind
+from qlop.model.ids import NodeName, StorageId, Upid, VmId
+from qlop.model.observed import ObservedTask, Verification
 from qlop.model.reading import Known, Unknown
 from qlop.ports import Json
 from qlop.pve import parse
@@ -14,6 +15,7 @@ from qlop.pve.upid import find_upid, format_upid, parse_upid, vmid_of
 from qlop.pve.versions import remark_on
 from tests.pve.fixture import known, payload
 
+PVE1, NAS = NodeName("pve1"), StorageId("nas")
 DESTROY = "UPID:pve1:00004A9A:000454E4:6B04FDD9:vzdestroy:202:root@pam!test:"
 
 
@@ -46,6 +48,53 @@ def test_a_upid_in_a_line_of_text() -> None:
 )
 def test_a_vmid_is_a_number_from_100(text: str, vmid: int | None) -> None:
     assert vmid_of(text) == vmid
+
+
+BACKUP: dict[str, Json] = {
+    "volid": "nas:backup/vzdump-qemu-110-2026_11_24-05_00_00.vma.zst",
+    "content": "backup",
+    "subtype": "qemu",
+    "ctime": 1795496400,
+    "vmid": 110,
+    "size": 4096,
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "verifies", "found"),
+    [
+        pytest.param({}, False, Verification.NOT_OFFERED, id="a-file"),
+        pytest.param({}, True, Verification.PENDING, id="not-verified-yet"),
+        pytest.param({"verification": {"state": "ok"}}, True, Verification.GOOD, id="verified"),
+        pytest.param(
+            {"verification": {"state": "failed"}}, True, Verification.FAILED, id="damaged"
+        ),
+        pytest.param(
+            {"verification": {"state": "failed"}}, False, Verification.FAILED, id="whatever-it-is"
+        ),
+    ],
+)
+def test_backups(more: dict[str, Json], *, verifies: bool, found: Verification) -> None:
+    row: dict[str, Json] = {**BACKUP, **more}
+
+    (backup,) = known(parse.parse_backups([row], PVE1, NAS, verifies=verifies))
+
+    assert backup.volume == BACKUP["volid"]
+    assert (backup.kind, backup.node, backup.storage) == (GuestKind.VM, PVE1, NAS)
+    assert backup.taken_at == datetime.fromtimestamp(1795496400, tz=UTC)
+    assert backup.verification is found
+
+
+@pytest.mark.parametrize("lacking", [{"subtype": "x"}, {"ctime": None}, {"content": "iso"}])
+def test_what_does_not_say_what_it_is_proves_nothing(lacking: dict[str, Json]) -> None:
+    rows: Json = [{**BACKUP, **lacking}]
+
+    assert known(parse.parse_backups(rows, PVE1, NAS, verifies=False)) == ()
+
+
+@pytest.mark.parametrize("payload", [None, {}, [1], [{**BACKUP, "verification": "ok"}]])
+def test_backups_not_understood_are_unknown(payload: Json) -> None:
+    assert isinstance(parse.parse_backups(payload, PVE1, NAS, verifies=True), Unknown)
 
 
 def test_tasks_newest_first() -> None:

@@ -20,10 +20,21 @@ from qlop.executor.executor import Executor
 from qlop.journal.ledger import Ledger
 from qlop.model.desired import Desired
 from qlop.model.event import Event, EventKind
-from qlop.model.history import Dispatched, Finished, Intended, JournalRecord
+from qlop.model.history import (
+    ActionRecord,
+    Dispatched,
+    Finished,
+    Intended,
+    JournalRecord,
+    Notice,
+    Reprieve,
+    Tombstone,
+)
+from qlop.model.trial import Judged
 from qlop.observer.observer import Observer
-from qlop.observer.rounds import CHANGING, Rounds
+from qlop.observer.rounds import Rounds
 from qlop.ports import ErrorKind, Json, PortError, Prober, PveApi, PveCall, RemoteShell
+from qlop.render.history import notice_text
 from qlop.service import STANDBY_POLL
 from qlop.sources import files
 from qlop.telemetry.clock import SystemIds
@@ -160,6 +171,9 @@ class Life:
         """Write into the journal."""
         if not self._alive:
             return
+        if isinstance(record, Tombstone | Reprieve | Judged):
+            self._note(record)
+            return
         verb = self._verb_of(record)
         if isinstance(record, Finished) and self._is_deadly("ended", verb):
             return
@@ -188,8 +202,7 @@ class Life:
 
         def ended(intended: Intended, _: Finished) -> None:
             observer.touch(intended.vmid)
-            if intended.verb in CHANGING:
-                rounds.touch(intended.vmid)
+            rounds.note_end(intended)
             self.triggers.ring()
 
         executor = self._executor = Executor(
@@ -254,7 +267,13 @@ class Life:
             self.errors.append(message)
         transcript.line(event.subject, f"{event.kind.value}: {message}")
 
-    def _verb_of(self, record: JournalRecord) -> str:
+    def _note(self, notice: Notice) -> None:
+        if self._shared.disk.full:
+            raise PortError(ErrorKind.TRANSIENT, "the journal can't be written: disk full")
+        self._shared.disk.records.append(notice)
+        self._shared.transcript.line("  notes", notice_text(notice))
+
+    def _verb_of(self, record: ActionRecord) -> str:
         if isinstance(record, Intended):
             return record.verb.value
         return record.action.split("/")[1]
