@@ -24,7 +24,7 @@ from qlop.model.event import Event
 from qlop.model.history import Finished, Intended, JournalRecord, fold
 from qlop.observer.observer import Observer
 from qlop.observer.probes import NetworkProber
-from qlop.observer.rounds import CHANGING, Rounds
+from qlop.observer.rounds import Rounds
 from qlop.ports import ErrorKind, Method, PortError
 from qlop.pve.client import ProxmoxerApi
 from qlop.remote.ssh import SshShell
@@ -260,8 +260,7 @@ def _assemble(
         seconds = (finished.at - intended.at).total_seconds()
         metrics.action_finished(intended.verb, finished.ending, seconds)
         observer.touch(intended.vmid)
-        if intended.verb in CHANGING:
-            rounds.touch(intended.vmid)
+        rounds.note_end(intended)
         triggers.ring()
 
     executor = None

@@ -57,7 +57,8 @@ class Patient:
         self.turn += 1
         self.found = ""
         self.replies.clear()
-        self.pulses = [pulse.begin(now) for _ in self.checks]
+        known: list[Pulse | None] = [*self.pulses] or [None for _ in self.checks]
+        self.pulses = [pulse.begin(now, before) for before in known]
 
     def health(self) -> Health:
         """Return how it is."""

@@ -25,8 +25,14 @@ class Pulse:
     bad: int = 0
 
 
-def begin(now: datetime) -> Pulse:
-    """Return the pulse of a check that nobody has asked yet."""
+def begin(now: datetime, before: Pulse | None = None) -> Pulse:
+    """Return the pulse of a check that nobody has asked yet, or not since a change.
+
+    What was healthy before may be anything now; what was not is unhealthy until it shows
+    that it is not.
+    """
+    if before is not None and before.condition is Condition.UNHEALTHY:
+        return replace(before, began_at=now, heard_at=now, good=0, bad=0)
     return Pulse(
         condition=Condition.UNKNOWN,
         since=now,

@@ -15,7 +15,9 @@ from qlop.model.action import Verb
 from qlop.model.desired import Desired
 from qlop.model.guest import Power
 from qlop.model.health import Answer, Check, Condition, Health, Reply, RunningCheck
+from qlop.model.history import Intended
 from qlop.model.ids import VmId
+from qlop.model.impact import Impact
 from qlop.model.observed import Observed, ObservedGuest
 from qlop.observer import bedside, pulse
 from qlop.observer.patient import Patient, patients
@@ -28,7 +30,7 @@ AGENTS = 3
 """Calls of guest agents at once: pvedaemon has three workers a node by default, and all
 may be of one node."""
 
-CHANGING = frozenset(
+_CHANGING = frozenset(
     {
         Verb.CONFIGURE,
         Verb.RESIZE,
@@ -37,6 +39,7 @@ CHANGING = frozenset(
         Verb.RESUME,
         Verb.REBOOT,
         Verb.MIGRATE,
+        Verb.ROLLBACK,
     }
 )
 """After these a guest may be another than the one that was asked: see ``Rounds.touch``."""
@@ -85,6 +88,15 @@ class Rounds:
         patient = self._patients.get(vmid)
         if patient is not None:
             self._begin(patient)
+
+    def note_end(self, intended: Intended) -> None:
+        """Note that an action has ended, well or not.
+
+        What is only written, and takes effect with a reboot, changes nothing yet.
+        """
+        is_pending = intended.verb is Verb.CONFIGURE and intended.impact is Impact.REBOOT
+        if intended.verb in _CHANGING and intended.impact >= Impact.HOT and not is_pending:
+            self.touch(intended.vmid)
 
     async def run(self) -> NoReturn:
         """Ask, forever."""

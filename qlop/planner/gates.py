@@ -8,7 +8,7 @@ from qlop.model.ids import ActionId, GuestName, NodeName, ServiceName
 from qlop.model.verdict import Held, Hold
 from qlop.planner.draft import Draft
 from qlop.planner.step import place_of
-from qlop.planner.wellness import is_down
+from qlop.planner.wellness import is_down, is_uncertain
 
 
 @dataclass(slots=True)
@@ -18,6 +18,12 @@ class _Down:
     services: dict[ServiceName, set[GuestName]] = field(default_factory=dict)
     nodes: dict[NodeName, set[GuestName]] = field(default_factory=dict)
     all: set[GuestName] = field(default_factory=set)
+    idle: set[GuestName] = field(default_factory=set)
+    """Those that do not run, or have an action in flight: nothing can be taken from them."""
+    sick: set[GuestName] = field(default_factory=set)
+    """Those that run and are unhealthy."""
+    treated: set[ServiceName] = field(default_factory=set)
+    """Services of which a sick one is taken down by this plan."""
 
     def add(self, want: DesiredGuest, node: NodeName | None) -> None:
         self.services.setdefault(want.service, set()).add(want.name)
@@ -30,15 +36,17 @@ def keep_budgets(draft: Draft) -> None:
     """Let no more guests be down at once than the budgets say, whatever the cause.
 
     There is one of each service (``maxUnavailable``), and of nodes and the cluster if the
-    policy has them. A guest that is down or unhealthy, or that has an action in flight,
-    uses them; but its own further actions do not need a second share.
+    policy has them. A guest that is down or unhealthy, of which it is not known how it is,
+    or that has an action in flight, uses them. One that is down needs no second share for
+    its own further actions; of those that run and are unhealthy one of a service at a
+    time, since it may be the check that is wrong.
     """
     if not draft.disrupting:
         return
     down = _down(draft)
     for subject in sorted(draft.actions):
         want = draft.source.desired.guests.get(subject)
-        if want is None or want.power is not Power.RUNNING or subject in down.all:
+        if want is None or want.power is not Power.RUNNING or subject in down.idle:
             continue
         first = _first_disruption(draft, subject)
         if first is None:
@@ -46,6 +54,9 @@ def keep_budgets(draft: Draft) -> None:
         guest = draft.ownership.owned.get(place_of(want))
         assert guest is not None, "only what is there can be taken down"
         node = guest.node
+        if subject in down.sick and want.service not in down.treated:
+            down.treated.add(want.service)
+            continue
         held = _hold(draft, want, node, down)
         if held is None:
             down.add(want, node)
@@ -61,9 +72,17 @@ def _first_disruption(draft: Draft, subject: GuestName) -> ActionId | None:
 def _down(draft: Draft) -> _Down:
     down = _Down()
     for want in draft.source.desired.guests.values():
-        if want.power is Power.RUNNING and is_down(draft, want):
-            guest = draft.ownership.owned.get(place_of(want))
-            down.add(want, guest.node if guest is not None else None)
+        if want.power is not Power.RUNNING:
+            continue
+        guest = draft.ownership.owned.get(place_of(want))
+        node = guest.node if guest is not None else None
+        if is_down(draft, want):
+            down.add(want, node)
+            runs = guest is not None and guest.power is Power.RUNNING
+            is_sick = runs and place_of(want) not in draft.flying
+            (down.sick if is_sick else down.idle).add(want.name)
+        elif is_uncertain(draft, want):
+            down.add(want, node)
     return down
 
 

@@ -140,7 +140,7 @@ def _waits_for(
     return Held(
         reason=Hold.ROLLOUT,
         message=f"its turn comes when {name}{others} is as wanted and healthy: {why}",
-        remedy=f"it goes on by itself; see `qlop explain {name}`",
+        remedy=f"it goes on by itself then; see `qlop explain {name}`",
     )
 
 

@@ -70,9 +70,7 @@ def plan_trial(
     return _watch(draft, want, trial, service)
 
 
-def _watch(
-    draft: Draft, want: DesiredGuest, trial: Trial, service: DesiredService
-) -> Steps | None:
+def _watch(draft: Draft, want: DesiredGuest, trial: Trial, service: DesiredService) -> Steps:
     assert trial.applied_at is not None
     now, ends = draft.source.now, trial.applied_at + service.rollback.watch
     condition, why = wellness_of(draft, want)
@@ -94,7 +92,7 @@ def _watch(
             )
         )
     judge(draft, want, trial, Judgment.GOOD, "")
-    return None
+    return _held_for("it was changed, watched, and healthy to the end: the change stays")
 
 
 def _undo(
@@ -165,16 +163,15 @@ def guarded(
     if risky is None:
         return _watched(draft, want, steps, trial if is_on else None)
     if condition is Condition.UNKNOWN and not is_on:
-        return steps[:risky], _unknown_hold(why)
+        return list(steps[:risky]), _unknown_hold(why)
     prepared = _snapshot(draft, want, guest, have, trial if is_on else None)
     if isinstance(prepared, Held):
         return steps[:risky], prepared
-    return [
-        *steps[:risky],
-        *prepared,
-        replace(steps[risky], part=Part.APPLY),
-        *steps[risky + 1 :],
-    ], None
+    applies = next((i for i, step in enumerate(steps) if _takes_effect(step)), None)
+    if applies is None:
+        return steps, None  # It is only written now; what makes it count waits for somebody.
+    last = replace(steps[applies], part=Part.APPLY)
+    return [*steps[:applies], *prepared, last, *steps[applies + 1 :]], None
 
 
 def _watched(
@@ -184,10 +181,12 @@ def _watched(
 
     If that asks for no other change, the watch goes on to its end.
     """
-    if trial is None or any(is_visible(step) for step in steps):
+    service = draft.source.desired.services[want.service]
+    if trial is None or trial.fingerprint == service.fingerprint:
         return steps, None
-    watched = _watch(draft, want, trial, draft.source.desired.services[want.service])
-    return (steps, None) if watched is None else ([], watched.held)
+    if any(is_visible(step) for step in steps):
+        return steps, None
+    return [], _watch(draft, want, trial, service).held
 
 
 def cleanup(
@@ -228,6 +227,11 @@ def note(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConf
 
 
 def _is_risky(step: Step) -> bool:
+    """Return whether a step makes a guest go down, or will have made it."""
+    return is_visible(step) and step.impact >= Impact.REBOOT
+
+
+def _takes_effect(step: Step) -> bool:
     match step.action:
         case RebootGuest():
             return True

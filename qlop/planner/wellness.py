@@ -33,9 +33,17 @@ def is_down(draft: Draft, want: DesiredGuest) -> bool:
     """Return whether a guest that should run is of no use, or soon may be.
 
     One that has an action in flight counts, whatever that is; one of which it is not known
-    how it is does not, as long as it runs.
+    how it is does not, as long as it runs (see ``is_uncertain``).
     """
     guest = draft.ownership.owned.get(place_of(want))
     if guest is None or guest.power is not Power.RUNNING or place_of(want) in draft.flying:
         return True
     return wellness_of(draft, want)[0] is Condition.UNHEALTHY
+
+
+def is_uncertain(draft: Draft, want: DesiredGuest) -> bool:
+    """Return whether it runs and was asked, and how it is is not known."""
+    guest = draft.ownership.owned.get(place_of(want))
+    if guest is None or guest.vmid not in draft.source.observed.health:
+        return False
+    return wellness_of(draft, want)[0] is Condition.UNKNOWN

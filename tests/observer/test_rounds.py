@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from typing_extensions import override
 
-from qlop.model.desired import Desired
+from qlop.model.action import Verb
+from qlop.model.desired import Desired, DesiredNic
 from qlop.model.guest import Power
 from qlop.model.health import (
     GOOD,
@@ -23,6 +25,7 @@ from qlop.model.health import (
     TcpCheck,
 )
 from qlop.model.ids import VmId
+from qlop.model.impact import Impact
 from qlop.model.observed import Observed
 from qlop.observer.rounds import AGENTS, PROBES, Rounds
 from qlop.ports import ErrorKind, Json, PortError, Prober, PveApi, PveCall
@@ -87,7 +90,7 @@ class Ward:
                 index=number,
                 name=f"web-{number}",
                 options={"ipconfig0": {"ip": f"10.0.0.{number}/24"}} if static else {},
-                nics=(b.DesiredNic(slot="net0", mac=None, properties={"bridge": "vmbr0"}),),
+                nics=(DesiredNic(slot="net0", mac=None, properties={"bridge": "vmbr0"}),),
             )
             for number in range(1, guests + 1)
         ]
@@ -300,3 +303,39 @@ async def test_if_nobody_at_all_answers_it_is_qlop_that_hears_nothing() -> None:
         Condition.UNHEALTHY,
         Condition.HEALTHY,
     ]
+
+
+async def test_one_that_was_unhealthy_before_a_change_stays_so_until_it_answers() -> None:
+    ward = Ward(HTTP)
+    async with ward.rounds_made():
+        await asyncio.sleep(1)
+        ward.prober.says["10.0.0.1"] = WRONG
+        await asyncio.sleep(20)
+        ward.rounds.touch(VmId(10001))
+        touched = ward.condition()
+        ward.prober.says.clear()
+        await asyncio.sleep(10)
+
+    assert (touched, ward.condition()) == (Condition.UNHEALTHY, Condition.HEALTHY)
+
+
+@pytest.mark.parametrize(
+    ("verb", "impact", "after"),
+    [
+        pytest.param(Verb.REBOOT, Impact.REBOOT, Condition.UNKNOWN, id="rebooted"),
+        pytest.param(Verb.CONFIGURE, Impact.HOT, Condition.UNKNOWN, id="changed"),
+        pytest.param(Verb.CONFIGURE, Impact.NONE, Condition.HEALTHY, id="tagged"),
+        pytest.param(Verb.CONFIGURE, Impact.REBOOT, Condition.HEALTHY, id="only-written"),
+        pytest.param(Verb.SNAPSHOT, Impact.HOT, Condition.HEALTHY, id="snapshotted"),
+        pytest.param(Verb.ROLLBACK, Impact.DATA_LOSS, Condition.UNKNOWN, id="rolled-back"),
+    ],
+)
+async def test_an_action_that_changes_a_guest_makes_what_was_known_old(
+    verb: Verb, impact: Impact, after: Condition
+) -> None:
+    ward = Ward(HTTP)
+    async with ward.rounds_made():
+        await asyncio.sleep(1)
+        ward.rounds.note_end(replace(b.intended(verb, vmid=10001), impact=impact))
+
+        assert ward.condition() is after

@@ -28,6 +28,7 @@ STEPS = frozenset(
         "lease",
         "journal",
         "note",
+        "order",
     }
 )
 _KEYS = frozenset(
