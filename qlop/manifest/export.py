@@ -19,8 +19,8 @@ from qlop.manifest.merge import Base
 from qlop.manifest.validate import Entry
 from qlop.model.finding import Finding, Severity
 from qlop.model.guest import GuestKind
-from qlop.model.ids import GuestName, VmId
-from qlop.model.observed import ObservedGuest
+from qlop.model.ids import ClusterName, GuestName, VmId
+from qlop.model.observed import Observed, ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.source import SourceFile, SourceTree
 
@@ -197,6 +197,21 @@ def claimed(loaded: Loaded) -> Mapping[VmId, GuestName]:
     return {guest.vmid: guest.name for guest in guests if guest.vmid is not None}
 
 
+def cluster_name(loaded: Loaded) -> str:
+    """Return what the manifests call the cluster, empty if none does."""
+    entries = [entry for file in loaded.memory.files.values() for entry in file.entries]
+    return next((entry.name for entry in entries if entry.kind == "Cluster"), "")
+
+
+def cluster_text(name: ClusterName, observed: Observed) -> str:
+    """Return the manifest of a cluster of which there is none yet."""
+    comment = (
+        "The cluster as it was found. Its name is part of the mark that every adopted guest"
+        " carries: choose it now, it can't be changed later."
+    )
+    return document_text("Cluster", name, {"nodes": [*sorted(observed.nodes)]}, [comment])
+
+
 def profile_names(loaded: Loaded) -> tuple[str, ...]:
     """Return the profiles that can be inherited from."""
     entries = [entry for file in loaded.memory.files.values() for entry in file.entries]
@@ -235,7 +250,10 @@ def _with(tree: SourceTree, sketches: Mapping[str, _Sketch]) -> SourceTree:
 
 
 def _take_out(
-    finding: Finding, sketches: dict[str, _Sketch], skipped: list[Skipped], changed: dict[str, bool]
+    finding: Finding,
+    sketches: dict[str, _Sketch],
+    skipped: list[Skipped],
+    changed: dict[str, bool],
 ) -> None:
     """Leave out of a manifest what a finding is about; the whole guest if that can't be.
 

@@ -6,18 +6,19 @@ anything would follow, it is held and the difference shown. Releasing takes the 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from qlop.model.action import ConfigureGuest
 from qlop.model.consent import Consent, Consents
 from qlop.model.desired import DesiredGuest, ExistingSource
 from qlop.model.guest import GuestKind, OptionValue, Power
 from qlop.model.history import EXPECTS_DIGEST
-from qlop.model.ids import GuestName
+from qlop.model.ids import ClusterName, GuestName
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
-from qlop.model.owner import OWN_TAG, OwnerMark, signed_description, strip_mark
-from qlop.model.plan import Change, PlanInput, Premise
+from qlop.model.owner import OWN_TAG, OwnerMark, parse_mark, signed_description, strip_mark
+from qlop.model.plan import Change, PlanInput, PlannedAction, Premise
+from qlop.model.proof import Proof
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
 from qlop.planner import present
@@ -38,33 +39,18 @@ CHANGES_SHOWN = 6
 """So many differences are named in a verdict; ``qlop adopt --dry-run`` shows all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What adopting a guest amounts to: ``step`` if nothing else would be done to it.
-
-    ``changes`` and ``reasons`` say what would be done to it, were it ours as it is.
-    """
-
-    want: DesiredGuest
-    guest: ObservedGuest
-    step: Step | None = None
-    held: Held | None = None
-    changes: tuple[Change, ...] = ()
-    reasons: tuple[str, ...] = ()
-
-
-def trials(source: PlanInput) -> Mapping[GuestName, Trial]:
+def proofs(source: PlanInput) -> Mapping[GuestName, Proof]:
     """Return what it would amount to to adopt each guest that manifests name by VMID.
 
     Guests that are ours, or are not there, are left out. No order is needed for that.
     """
     draft = Draft(source)
-    found: dict[GuestName, Trial] = {}
+    found: dict[GuestName, Proof] = {}
     for name in sorted(source.desired.guests):
         want = source.desired.guests[name]
         guest = _named(draft, want)
         if guest is not None and place_of(want) not in draft.ownership.owned:
-            found[name] = _try(draft, want, guest)
+            found[name] = _prove(draft, want, guest)[0]
     return found
 
 
@@ -73,9 +59,12 @@ def plan_guests(draft: Draft, missing: Iterable[DesiredGuest]) -> list[DesiredGu
 
     One is to be adopted if somebody ordered it, or if its manifest says that it exists.
     """
-    trial = Draft(draft.source)
-    left = [want for want in missing if not _plan_guest(draft, trial, want)]
-    draft.capacity.was_asked |= trial.capacity.was_asked
+    wanted = list(missing)
+    if all(want.vmid is None for want in wanted):
+        return wanted
+    scratch = Draft(draft.source)
+    left = [want for want in wanted if not _plan_guest(draft, scratch, want)]
+    draft.capacity.was_asked |= scratch.capacity.was_asked
     return left
 
 
@@ -90,14 +79,14 @@ def _plan_guest(draft: Draft, scratch: Draft, want: DesiredGuest) -> bool:
     is_ordered = order is not None and (order.service, order.index) == place_of(want)
     if not is_ordered and not is_existing:
         return False
-    trial = _try(scratch, want, guest)
-    if trial.step is None:
-        assert trial.held is not None, "what is not adopted is held"
-        draft.conclude(want.name, guest.vmid, trial.held)
+    proof, step = _prove(scratch, want, guest)
+    if step is None:
+        assert proof.held is not None, "what is not adopted is held"
+        draft.conclude(want.name, guest.vmid, proof.held)
     elif not is_ordered:
         draft.conclude(want.name, guest.vmid, _waiting(want, guest))
     else:
-        draft.decide(want.name, guest.vmid, place_of(want), Steps(steps=(trial.step,)))
+        draft.decide(want.name, guest.vmid, place_of(want), Steps(steps=(step,)))
     return True
 
 
@@ -113,41 +102,66 @@ def plan_release(draft: Draft, name: GuestName, place: Place, guest: ObservedGue
     return True
 
 
+def changes_owner(planned: PlannedAction) -> bool:
+    """Return whether an action writes an owner mark, or takes one away."""
+    action = planned.action
+    if not isinstance(action, ConfigureGuest) or planned.premise is None:
+        return False
+    if "description" in action.delete:
+        return planned.premise.mark is not None
+    written = action.set.get("description")
+    return written is not None and parse_mark(written) != planned.premise.mark
+
+
 def _named(draft: Draft, want: DesiredGuest) -> ObservedGuest | None:
     """Return the guest that exists under the VMID that a manifest names."""
     return draft.source.observed.guests.get(want.vmid) if want.vmid is not None else None
 
 
-def _try(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Trial:
-    """Return what adopting a guest amounts to. ``draft`` is not used for anything else."""
-    held = _identity_hold(draft, want, guest)
-    if held is not None:
-        return Trial(want=want, guest=guest, held=held)
-    assert isinstance(guest.config, Known), "an unread configuration is held"
-    have = guest.config.value
-    mark = OwnerMark(
-        cluster=draft.source.desired.cluster.name,
+def _prove(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> tuple[Proof, Step | None]:
+    """Return what adopting a guest amounts to, and the step, if there is nothing else to do.
+
+    ``draft`` is not used for anything else.
+    """
+    proof = Proof(
+        name=want.name,
         service=want.service,
         index=want.index,
         vmid=guest.vmid,
-        witness=have.witness,
+        kind=guest.kind,
+        node=guest.node,
     )
-    ours = _as_if_marked(want, have, mark)
+    held = _identity_hold(draft, want, guest)
+    if held is not None:
+        return replace(proof, held=held), None
+    assert isinstance(guest.config, Known), "an unread configuration is held"
+    have = guest.config.value
+    ours = _as_if_marked(draft.source.desired.cluster.name, want, guest, have)
     needed = present.needs(draft, _eager(want), replace(guest, config=Known(ours)))
-    changes = tuple(change for step in needed.steps for change in step.changes)
-    reasons = tuple(step.reason for step in needed.steps if not step.changes)
     if not needed.steps and needed.held is None:
-        return Trial(want=want, guest=guest, step=_marking(want, guest, have, ours))
+        step = _marking(want, guest, have, ours)
+        return replace(proof, writes=step.changes), step
+    changes = tuple(change for each in needed.steps for change in each.changes)
+    reasons = tuple(each.reason for each in needed.steps if not each.changes)
     if needed.held is not None:
         reasons = (*reasons, needed.held.message)
         held = needed.held if needed.held.reason in _PASSING and not needed.steps else None
     if held is None:
         held = _differs(want, guest, [*map(_shown, changes), *reasons])
-    return Trial(want=want, guest=guest, held=held, changes=changes, reasons=reasons)
+    return replace(proof, held=held, changes=changes, reasons=reasons), None
 
 
-def _as_if_marked(want: DesiredGuest, have: GuestConfig, mark: OwnerMark) -> GuestConfig:
+def _as_if_marked(
+    cluster: ClusterName, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig
+) -> GuestConfig:
     """Return the configuration as it will be: with the mark, and our tag if tags are said."""
+    mark = OwnerMark(
+        cluster=cluster,
+        service=want.service,
+        index=want.index,
+        vmid=guest.vmid,
+        witness=have.witness,
+    )
     options: dict[str, OptionValue] = dict(have.options)
     options["description"] = signed_description(_text(have, "description"), mark)
     tags = want.options.get("tags", "")

@@ -20,7 +20,7 @@ def unmanaged(draft: Draft) -> tuple[Unmanaged, ...]:
             name=guest.name,
             kind=guest.kind,
             node=guest.node,
-            why=_why(draft, guest, named.get(guest.vmid)),
+            why=_why(guest, named.get(guest.vmid)),
         )
         for guest in sorted(found, key=lambda one: one.vmid)
         if not guest.template
@@ -37,7 +37,7 @@ def _named(draft: Draft) -> Mapping[VmId, GuestName]:
     }
 
 
-def _why(draft: Draft, guest: ObservedGuest, wanted_as: GuestName | None) -> str:
+def _why(guest: ObservedGuest, wanted_as: GuestName | None) -> str:
     assert isinstance(guest.config, Known), (
         "an unread configuration may be that of a guest of ours"
     )

@@ -181,10 +181,10 @@ def test_guests_with_any_options_are_adopted_unchanged_and_kept_so(seed: int) ->
     exported = export(_theirs(seen), _tree())
     assert not exported.skipped, (seed, exported.skipped)
     desired = _loaded(exported)
-    trials = adoption.trials(_source(desired, seen))
+    proofs = adoption.proofs(_source(desired, seen))
 
-    assert len(trials) == GUESTS
-    assert {name: one.held for name, one in trials.items() if one.step is None} == {}, seed
+    assert len(proofs) == GUESTS
+    assert {name: one.held for name, one in proofs.items() if not one.fits} == {}, seed
 
     orders = _orders(desired, seen.taken_at)
     village.carry_out(_plan(_source(desired, seen, orders)))
