@@ -7,11 +7,13 @@ from types import TracebackType
 import typer
 
 from qlop.cli import (
+    adopt,
     apply,
     approve,
     demo,
     explain,
     history,
+    import_command,
     options,
     plan,
     run,
@@ -20,6 +22,7 @@ from qlop.cli import (
     sim,
     status,
     suspend,
+    undelete,
     validate,
 )
 from qlop.cli.plan_file import PlanFileError
@@ -55,6 +58,9 @@ def application() -> typer.Typer:
         status.status,
         explain.explain,
         history.history,
+        import_command.import_guests,
+        adopt.adopt,
+        adopt.release,
         approve.approve,
         approve.acknowledge,
         suspend.suspend,
@@ -63,10 +69,12 @@ def application() -> typer.Typer:
         suspend.thaw,
         suspend.break_glass,
         suspend.revoke,
+        undelete.undelete,
         schema.schema,
         demo.demo,
     ):
-        app.command()(command)
+        name = "import" if command is import_command.import_guests else None
+        app.command(name)(command)
     app.add_typer(sim.application(), name="sim")
     return app
 

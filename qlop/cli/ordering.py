@@ -156,6 +156,8 @@ class State:
     known: bool
     guests: Mapping[str, str]
     """Name → service."""
+    orphans: Mapping[str, tuple[str, int]]
+    """Guests that no manifest names: name → service and index."""
     nodes: frozenset[str]
     asks: tuple[Mapping[str, Plain], ...]
     fuses: tuple[Mapping[str, Plain], ...]
@@ -184,6 +186,11 @@ def parse_state(document: Plain) -> State:
         known=bool(guests),
         guests={str(one.get("subject")): str(one.get("service")) for one in guests}
         | {str(one.get("name")): str(one.get("service")) for one in guests},
+        orphans={
+            str(one.get("name")): (str(one.get("service")), index)
+            for one in guests
+            if one.get("orphan") and isinstance(index := one.get("index"), int)
+        },
         nodes=frozenset(str(one.get("name")) for one in _mappings(found.get("nodes"))),
         asks=_mappings(found.get("asks")),
         fuses=_mappings(found.get("fuses")),

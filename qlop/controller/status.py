@@ -99,9 +99,12 @@ def _subject(
     history: History,
 ) -> SubjectStatus:
     guest = _guest(verdict, observed)
+    service, index = (want.service, want.index) if want is not None else _place_of(name, guest)
     return SubjectStatus(
         name=name,
-        service=want.service if want is not None else _service_of(name, guest),
+        service=service,
+        index=index,
+        orphan=want is None and index is not None,
         vmid=verdict.vmid,
         node=guest.node if guest is not None else None,
         power=guest.power if guest is not None else None,
@@ -112,10 +115,12 @@ def _subject(
     )
 
 
-def _service_of(name: GuestName, guest: ObservedGuest | None) -> ServiceName:
+def _place_of(name: GuestName, guest: ObservedGuest | None) -> tuple[ServiceName, int | None]:
+    """Return the service and index that the mark of an orphan names."""
     if guest is not None and isinstance(guest.config, Known) and guest.config.value.mark:
-        return guest.config.value.mark.service
-    return ServiceName(name)
+        mark = guest.config.value.mark
+        return mark.service, mark.index
+    return ServiceName(name), None
 
 
 def _guest(verdict: SubjectVerdict, observed: Observed) -> ObservedGuest | None:

@@ -30,6 +30,10 @@ class SubjectStatus:
     inflight: Inflight | None = None
     health: Health | None = None
     """None: it has no checks, or nobody asked it."""
+    index: int | None = None
+    """Its number in its service, None if that is not known."""
+    orphan: bool = False
+    """It is ours, and no manifest names it."""
 
     @property
     def is_ready(self) -> bool:

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from qlop.model.guest import GuestKind
 from qlop.model.health import Condition
+from qlop.model.ids import NodeName, VmId
 from qlop.model.status import NodeStatus, Status, SubjectStatus
 from qlop.model.units import format_span
 from qlop.model.unmanaged import Unmanaged
@@ -13,7 +14,7 @@ from qlop.model.verdict import Act, Converged, Held, Hold, SubjectVerdict
 from qlop.render.finding import finding_document, findings_lines
 from qlop.render.line import Line, Span, Tone, line, table
 from qlop.render.order import order_document, order_lines
-from qlop.render.plain_value import Document, plain_value
+from qlop.render.plain_value import Document, Plain, plain_value
 from qlop.render.plan import (
     ask_document,
     asks_lines,
@@ -90,6 +91,22 @@ def unmanaged_lines(unmanaged: Sequence[Unmanaged]) -> list[Line]:
         for one in unmanaged
     ]
     return table(rows, indent="  ")
+
+
+def parse_unmanaged(document: Plain) -> tuple[Unmanaged, ...]:
+    """Return the guests of ``status_document`` that are not ours; what is none is left out."""
+    rows = document if isinstance(document, list) else []
+    return tuple(
+        Unmanaged(
+            vmid=VmId(vmid),
+            name=str(row.get("name", "")),
+            kind=GuestKind(row.get("kind")),
+            node=NodeName(str(row.get("node", ""))),
+            why=str(row.get("why", "")),
+        )
+        for row in rows
+        if isinstance(row, dict) and isinstance(vmid := row.get("vmid"), int)
+    )
 
 
 def headline(status: Status) -> Line:
@@ -301,6 +318,8 @@ def _subject_document(subject: SubjectStatus) -> Document:
     return {
         "name": subject.name,
         "service": subject.service,
+        "index": subject.index,
+        "orphan": subject.orphan,
         "node": subject.node,
         "power": plain_value(subject.power),
         "health": plain_value(subject.health),

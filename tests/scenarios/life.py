@@ -15,9 +15,11 @@ import structlog
 from qlop.controller.cycle import CycleResult, Engine
 from qlop.controller.loop import Loop
 from qlop.controller.manifests import Manifests
+from qlop.controller.ordering import Ordering
 from qlop.controller.triggers import Triggers
 from qlop.executor.executor import Executor
 from qlop.journal.ledger import Ledger
+from qlop.journal.orderbook import MemoryOrderBook
 from qlop.model.desired import Desired
 from qlop.model.event import Event, EventKind
 from qlop.model.history import (
@@ -90,6 +92,8 @@ class Shared:
     transcript: Transcript
     check: Callable[[PveCall, Desired | None], None]
     on_cycle: Callable[[CycleResult], None]
+    book: MemoryOrderBook = field(default_factory=MemoryOrderBook)
+    """What people ordered; it outlives a qlop."""
     deaths: list[tuple[str, str]] = field(default_factory=list)
     """Moments at which qlop will be killed: a verb, and how far its action is."""
 
@@ -223,6 +227,7 @@ class Life:
             is_leading=self._leads,
             on_event=self._happened,
             rounds=rounds,
+            ordering=Ordering(shared.book),
         )
         self._loop = Loop(
             engine=self.engine,

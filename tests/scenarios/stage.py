@@ -21,7 +21,7 @@ from qlop.sim.inprocess import InProcessApi
 from qlop.sim.living import SimProber
 from qlop.sim.world import UserSpec
 from tests import virtual_time
-from tests.scenarios import founding
+from tests.scenarios import founding, orders
 from tests.scenarios.founding import BEGIN, Founded, founded
 from tests.scenarios.invariants import Invariants
 from tests.scenarios.life import Disk, Lease, Life, Shared, StoryClock, call_text, now_s
@@ -90,6 +90,7 @@ class Stage:
             "lease": self._lease,
             "journal": self._journal,
             "note": self._note,
+            "order": self._order,
         }
 
     async def play(self) -> Played:
@@ -326,6 +327,14 @@ class Stage:
                 self._invariants.forget()
             case _:
                 raise AssertionError(what)
+
+    async def _order(self, text: str) -> None:
+        self._script.line("> order", text)
+        assert self._last is not None, "an order is about what was seen"
+        for order in orders.given(text, self._last, self._shared.clock.now()):
+            self._shared.book.append(order)
+        for life in self._lives.values():
+            life.triggers.ring()
 
     async def _note(self, text: str) -> None:
         self._script.line("> note", text)
