@@ -86,7 +86,10 @@ def _plan_guest(draft: Draft, scratch: Draft, want: DesiredGuest) -> bool:
     elif not is_ordered:
         draft.conclude(want.name, guest.vmid, _waiting(want, guest))
     else:
-        draft.decide(want.name, guest.vmid, place_of(want), Steps(steps=(step,)))
+        assert order is not None, "it was ordered"
+        reason = f"{order.by} ordered to adopt it, and it is as its manifest says"
+        steps = Steps(steps=(replace(step, reason=reason),))
+        draft.decide(want.name, guest.vmid, place_of(want), steps)
     return True
 
 
@@ -97,7 +100,8 @@ def plan_release(draft: Draft, name: GuestName, place: Place, guest: ObservedGue
         return False
     want = draft.source.desired.guests.get(name)
     held = _release_hold(draft, want, guest)
-    steps = Steps(held=held) if held is not None else Steps(steps=(_release(name, guest),))
+    step = _release(name, guest, by=order.by)
+    steps = Steps(held=held) if held is not None else Steps(steps=(step,))
     draft.decide(name, guest.vmid, place, steps)
     return True
 
@@ -186,11 +190,11 @@ def _marking(
         have,
         written=written,
         changes=changes,
-        reason="somebody ordered to adopt it, and it is as its manifest says",
+        reason="it is as its manifest says",
     )
 
 
-def _release(name: GuestName, guest: ObservedGuest) -> Step:
+def _release(name: GuestName, guest: ObservedGuest, *, by: str) -> Step:
     assert isinstance(guest.config, Known), "ownership is proven by the configuration"
     have = guest.config.value
     assert have.mark is not None, "ownership is proven by the mark"
@@ -211,7 +215,7 @@ def _release(name: GuestName, guest: ObservedGuest) -> Step:
         written=kept,
         deleted=deleted,
         changes=changes,
-        reason="somebody ordered to release it",
+        reason=f"{by} ordered to release it",
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -21,8 +21,17 @@ _MARK = re.compile(r"^qlop/v1 cluster=(\S+) service=(\S+) index=(\d+) vmid=(\d+)
 class Invariants:
     """Looks at each mutation before it is let through; ``broken`` says what was wrong."""
 
-    def __init__(self, world: World, records: list[JournalRecord]) -> None:
-        """Watch the mutations sent to ``world`` by a qlop whose journal is ``records``."""
+    def __init__(
+        self,
+        world: World,
+        records: list[JournalRecord],
+        adopted: Callable[[], Collection[int]] = frozenset,
+    ) -> None:
+        """Watch the mutations sent to ``world`` by a qlop whose journal is ``records``.
+
+        ``adopted`` are the VMIDs that somebody ordered to adopt.
+        """
+        self._adopted = adopted
         self.broken: list[str] = []
         self._world = world
         self._records = records
@@ -75,7 +84,9 @@ class Invariants:
         found = _GUEST.search(call.path)
         vmid = int(found[1]) if found is not None else int(call.params.get("vms", 0))
         guest = self._world.guests.get(vmid)
-        if guest is not None and not self._is_ours(guest, desired):
+        if guest is None or self._is_ours(guest, desired):
+            return
+        if vmid not in self._adopted() or not _only_signs(call, guest):
             self._break(f"{what}: guest {vmid} is not ours")
 
     def _is_ours(self, guest: Guest, desired: Desired) -> bool:
@@ -101,6 +112,18 @@ def no_invariant(_call: PveCall, _desired: Desired | None) -> None:
 
 
 Check = Callable[[PveCall, Desired | None], None]
+
+
+def _only_signs(call: PveCall, guest: Guest) -> bool:
+    """Whether a write adds a mark to a guest's notes and a tag to its tags, and no more."""
+    notes = guest.config.get("description", "").strip()
+    tags = set(filter(None, guest.config.get("tags", "").split(";")))
+    written = set(str(call.params.get("tags", ";".join(tags))).split(";")) - {""}
+    return (
+        call.params.keys() <= {"description", "tags", "digest"}
+        and str(call.params.get("description", "")).startswith(notes)
+        and written - {"qlop"} == tags - {"qlop"}
+    )
 
 
 def _mark(guest: Guest) -> re.Match[str] | None:

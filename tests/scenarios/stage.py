@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from qlop.controller.cycle import CycleResult
+from qlop.model.orders import Adopt
 from qlop.model.verdict import Held
 from qlop.ports import Method, PortError, PveCall
 from qlop.sim import script as sim_script
@@ -100,7 +101,7 @@ class Stage:
         self._hands = InProcessApi(self._cluster, clock, token=_HAND)
         self._script = Transcript(now_s, str(self._root))
         self._disk = Disk(records=list(self._start.records))
-        self._invariants = Invariants(self._cluster.world, self._disk.records)
+        self._invariants = Invariants(self._cluster.world, self._disk.records, self._adopted)
         self._api = _Counting(InProcessApi(self._cluster, clock))
         self._shared = Shared(
             api=self._api,
@@ -327,6 +328,11 @@ class Stage:
                 self._invariants.forget()
             case _:
                 raise AssertionError(what)
+
+    def _adopted(self) -> frozenset[int]:
+        return frozenset(
+            order.vmid for order in self._shared.book.records() if isinstance(order, Adopt)
+        )
 
     async def _order(self, text: str) -> None:
         self._script.line("> order", text)
