@@ -1,6 +1,7 @@
 """``qlop approve ID`` and ``qlop acknowledge FINGERPRINT``: yes, do exactly that."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -45,7 +46,7 @@ def approve(
             screen.complain(f"{which} {given}", f"waiting: {waiting}")
             return options.ERROR
         action = ActionId(str(found[0]["action"]))
-        chosen.append(Approve(**{**head, "id": ordering.new_id()}, action=action))
+        chosen.append(replace(Approve(**head, action=action), id=ordering.new_id()))
     return ordering.give(chosen, ordering.book_path(config, overrides), as_json=as_json)
 
 

@@ -348,15 +348,9 @@ class Folding:
     def _succeed(self, intended: Intended) -> None:
         place = (intended.service, intended.index)
         reserved = self._reservations.get(place)
-        if intended.verb in {Verb.CREATE, Verb.CLONE}:
-            self._tombstones.pop(intended.vmid, None)
         match intended.verb:
-            case Verb.CREATE if reserved is not None:
-                self._reservations[place] = replace(
-                    reserved, made=True, sealed=intended.witness != OPEN_WITNESS
-                )
-            case Verb.CLONE if reserved is not None:
-                self._reservations[place] = replace(reserved, made=True)
+            case Verb.CREATE | Verb.CLONE:
+                self._be_born(intended)
             case Verb.CONFIGURE:
                 if EXPECTS_SEAL in intended.expects and reserved is not None:
                     self._reservations[place] = replace(reserved, sealed=True)
@@ -373,6 +367,16 @@ class Folding:
                 self._owing.discard(intended.subject)
             case _:
                 pass
+
+    def _be_born(self, intended: Intended) -> None:
+        """Take in that a guest was made: a clone is not sealed yet."""
+        self._tombstones.pop(intended.vmid, None)
+        place = (intended.service, intended.index)
+        reserved = self._reservations.get(place)
+        if reserved is None:
+            return
+        sealed = intended.verb is Verb.CREATE and intended.witness != OPEN_WITNESS
+        self._reservations[place] = replace(reserved, made=True, sealed=sealed or reserved.sealed)
 
     def _flying(self, record: Dispatched | Finished) -> Inflight | None:
         subject = self._subjects.get(record.action)

@@ -106,6 +106,7 @@ def test_what_a_person_did_by_hand_is_undone_and_what_is_held_is_said(
 
     script.do(server.cluster, f"guest {vmid} stop", server.now())
     script.do(server.cluster, f"guest {vmid} set tags=mine", server.now())
+    code, verbs = 0, list[str]()
     for _ in range(20):  # the list of guests tells of the stop up to ten seconds late
         code, out, _ = qlop(capsys, "plan", "--json")
         verbs = sorted(one["verb"] for one in json.loads(out)["actions"])

@@ -564,9 +564,7 @@ policy:
     found = result.desired.cluster
 
     assert found.policy == Policy(
-        prune=Pruning(
-            mode=Prune.DESTROY, grace=timedelta(days=2), backup=BackupNeed.NOT_NEEDED
-        ),
+        prune=Pruning(mode=Prune.DESTROY, grace=timedelta(days=2), backup=BackupNeed.NOT_NEEDED),
         fuse=Fuse(guests=0, share=0),
         limits=Limits(cluster=9, node=3, node_migrations=1, storage_clones=2),
         memory_reserve_share=0,

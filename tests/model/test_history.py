@@ -160,9 +160,7 @@ def test_repetitions(minutes: tuple[int, ...], count: int) -> None:
 CLONE = b.intended(Verb.CLONE, witness="uuid:x", source=9000, target=b.PVE2)
 CREATE = b.intended(Verb.CREATE, witness="uuid:x")
 SEAL = b.intended(Verb.CONFIGURE, expects={"seal": "uuid:x"})
-PROMISED = Reservation(
-    vmid=b.WEB_VMID, witness="uuid:x", node=b.PVE2, by=Verb.CLONE, name=WEB
-)
+PROMISED = Reservation(vmid=b.WEB_VMID, witness="uuid:x", node=b.PVE2, by=Verb.CLONE, name=WEB)
 MADE = replace(PROMISED, made=True)
 CREATED = Reservation(
     vmid=b.WEB_VMID,

@@ -34,9 +34,7 @@ from tests import builders as b
 from tests.planner import look
 
 VM = GuestKind.VM
-BOLD = Pruning(
-    mode=Prune.DESTROY, grace=timedelta(days=7), backup=BackupNeed.NOT_NEEDED
-)
+BOLD = Pruning(mode=Prune.DESTROY, grace=timedelta(days=7), backup=BackupNeed.NOT_NEEDED)
 PRUNING = Policy(prune=BOLD)
 WANT = b.desired(b.desired_guest())
 GONE = b.desired(policy=PRUNING)
@@ -263,9 +261,7 @@ DAMAGED = b.backup(taken_at=b.NOW, verification=Verification.FAILED)
 
 
 def going(backup: ObservedBackup | None = None) -> PlannedAction:
-    return planned(
-        destroy(), replace(STOPPED, backup=backup), impact=Impact.DATA_LOSS
-    )
+    return planned(destroy(), replace(STOPPED, backup=backup), impact=Impact.DATA_LOSS)
 
 
 @pytest.mark.parametrize(
@@ -319,10 +315,7 @@ def test_fuse(make: object, number: int, found: list[str]) -> None:
         for vmid in vmids
     ]
 
-    stones = [
-        b.tombstone(vmid, at=OLD, witness=marks[vmid].witness)
-        for vmid in vmids
-    ]
+    stones = [b.tombstone(vmid, at=OLD, witness=marks[vmid].witness) for vmid in vmids]
 
     assert codes(GONE, have, *actions, records=[*stones]) == found
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from qlop.model.action import MigrateGuest, MigrationMode
+from qlop.model.consent import Consents
 from qlop.model.desired import DesiredGuest, Placement
 from qlop.model.guest import Disk, GuestKind, Power
 from qlop.model.ids import GuestName, NodeName, ServiceName, StorageId
@@ -26,8 +27,8 @@ SHARED_DISK = b.disk()
 LOCAL_DISK = b.disk(volume="local-lvm:vm-10000-disk-0", size_gib=32)
 
 
-def moving(placement: Placement = ELSEWHERE, **more: bool) -> DesiredGuest:
-    return b.desired_guest(placement=placement, **more)  # type: ignore[arg-type]  # flags only
+def moving(placement: Placement = ELSEWHERE, consents: Consents | None = None) -> DesiredGuest:
+    return b.desired_guest(placement=placement, consents=consents)
 
 
 def here(*disks: Disk, power: Power = Power.RUNNING, ha_state: str = "") -> ObservedGuest:
