@@ -43,5 +43,5 @@ class Ordering:
         while True:
             await clock.sleep(LOOK)
             before = self.known, self.trouble
-            if self.read() is not before[0] or self.trouble != before[1]:
+            if self.read() != before[0] or self.trouble != before[1]:
                 ring()
