@@ -27,7 +27,7 @@ SHARED_DISK = b.disk()
 LOCAL_DISK = b.disk(volume="local-lvm:vm-10000-disk-0", size_gib=32)
 
 
-def moving(placement: Placement = ELSEWHERE, consents: Consents | None = None) -> DesiredGuest:
+def moving(placement: Placement = ELSEWHERE, consents: Consents = b.UNASKED) -> DesiredGuest:
     return b.desired_guest(placement=placement, consents=consents)
 
 
