@@ -12,7 +12,17 @@ from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, consent, placement, power, relocation, snapshot, verify, write
+from qlop.planner import (
+    config,
+    consent,
+    placement,
+    power,
+    relocation,
+    snapshot,
+    verify,
+    wayback,
+    write,
+)
 from qlop.planner.draft import Draft
 from qlop.planner.step import Step, Steps, place_of, premise_of
 
@@ -68,7 +78,7 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     steps, guarding = verify.guarded(draft, want, guest, have, parts.steps)
     holds = parts.holds if guarding is None else [guarding, *parts.holds]
     if not steps:
-        steps += verify.cleanup(draft, want, guest, have)
+        steps += wayback.cleanup(draft, want, guest, have)
     if not steps and not holds:
         snapped = snapshot.plan_snapshots(want, guest, have)
         steps += snapped.steps
@@ -257,7 +267,7 @@ def _merged(holds: list[Held]) -> Held | None:
 
 
 def _notes(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> str:
-    both = (_note(want, have), verify.note(draft, want, guest, have))
+    both = (_note(want, have), wayback.note(draft, want, guest, have))
     return "; ".join(one for one in both if one)
 
 

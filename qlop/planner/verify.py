@@ -11,37 +11,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from qlop.model.action import ConfigureGuest, CreateSnapshot, DeleteSnapshot, RebootGuest
+from qlop.model.action import (
+    ConfigureGuest,
+    RebootGuest,
+    ResizeDisk,
+)
 from qlop.model.desired import DesiredGuest, DesiredService
-from qlop.model.guest import GuestKind, Power
+from qlop.model.guest import Power
 from qlop.model.health import Condition
 from qlop.model.ids import ServiceName
 from qlop.model.impact import Impact
-from qlop.model.observed import GuestConfig, ObservedGuest, ObservedSnapshot
-from qlop.model.owner import mark_text
-from qlop.model.reading import Known
+from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.rollout import RollbackMode
 from qlop.model.trial import Judged, Judgment, Part, Trial
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, earlier, snapshotable, undo
+from qlop.planner import config, earlier, undo, wayback
 from qlop.planner.draft import Draft
 from qlop.planner.rollout import is_visible
-from qlop.planner.step import Step, Steps, place_of, premise_of
+from qlop.planner.step import Step, Steps, place_of
 from qlop.planner.wellness import wellness_of
 from qlop.planner.windows import instant_text
 
 SETTLE = timedelta(seconds=15)
 """So long after a change nothing seen of the guest counts against it: the cluster's
 listing is up to ten seconds old."""
-
-FRESH = timedelta(hours=1)
-"""An older snapshot of an earlier attempt is taken anew: disks rolled back to it would
-lose more than they have to."""
-
-
-def snapshot_name(fingerprint: str) -> str:
-    """Return what the snapshot before a revision's trial is called."""
-    return f"qlop-{fingerprint}"
 
 
 def plan_trial(
@@ -149,8 +142,7 @@ def guarded(
     service = draft.source.desired.services[want.service]
     bad = _bad_hold(draft, want, service)
     if bad is not None:
-        first = next((i for i, step in enumerate(steps) if is_visible(step)), None)
-        return (list(steps), None) if first is None else (list(steps[:first]), bad)
+        return _without_revision(steps, guest, bad)
     if service.rollback.mode is RollbackMode.NONE or guest.power is not Power.RUNNING:
         return list(steps), None
     trial = draft.source.history.trials.get(place_of(want))
@@ -164,7 +156,7 @@ def guarded(
         return _watched(draft, want, steps, trial if is_on else None)
     if condition is Condition.UNKNOWN and not is_on:
         return list(steps[:risky]), _unknown_hold(why)
-    prepared = _snapshot(draft, want, guest, have, trial if is_on else None)
+    prepared = wayback.prepare(draft, want, guest, have, trial if is_on else None)
     if isinstance(prepared, Held):
         return steps[:risky], prepared
     applies = next((i for i, step in enumerate(steps) if _takes_effect(step)), None)
@@ -172,6 +164,20 @@ def guarded(
         return steps, None  # It is only written now; what makes it count waits for somebody.
     last = replace(steps[applies], part=Part.APPLY)
     return [*steps[:applies], *prepared, last, *steps[applies + 1 :]], None
+
+
+def _without_revision(
+    steps: Sequence[Step], guest: ObservedGuest, bad: Held
+) -> tuple[list[Step], Held | None]:
+    """Return the steps without those that would bring a bad revision about.
+
+    To a stopped guest everything may be written unnoticed; it would come up with it.
+    """
+    if guest.power is not Power.STOPPED:
+        first = next((i for i, step in enumerate(steps) if is_visible(step)), None)
+        return (list(steps), None) if first is None else (list(steps[:first]), bad)
+    kept = [step for step in steps if not isinstance(step.action, ConfigureGuest | ResizeDisk)]
+    return kept, bad if len(kept) < len(steps) else None
 
 
 def _watched(
@@ -187,43 +193,6 @@ def _watched(
     if any(is_visible(step) for step in steps):
         return steps, None
     return [], _watch(draft, want, trial, service).held
-
-
-def cleanup(
-    draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig
-) -> tuple[Step, ...]:
-    """Return the deletion of snapshots that were taken for trials which are over.
-
-    Only of those that the journal says we took and that carry our mark; those of a guest
-    whose undoing did not help are kept, for a person to look at.
-    """
-    place, history = place_of(want), draft.source.history
-    names = history.leftovers.get(place, frozenset())
-    if not names or place in history.trials or place in history.lost:
-        return ()
-    if not isinstance(guest.snapshots, Known):
-        return ()
-    return tuple(
-        _deletion(want, guest, have, one.name, "its change is over and done")
-        for one in guest.snapshots.value
-        if one.ours and one.name in names and one.name not in want.snapshots.keep
-    )
-
-
-def note(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> str:
-    """Return what a person should know before a change is due; empty if nothing."""
-    rollback = draft.source.desired.services[want.service].rollback
-    if rollback.mode is RollbackMode.NONE or not isinstance(guest.snapshots, Known):
-        return ""
-    parts = []
-    why = snapshotable.refusal(
-        guest, have, draft.source.observed, draft.capacity, memory=rollback.memory
-    )
-    if why:
-        parts.append(f"a risky change will have to wait, since no snapshot is possible: {why}")
-    if old := snapshotable.old_ones(guest, draft.source.observed):
-        parts.append(f"old snapshots: {', '.join(old)}")
-    return "; ".join(parts)
 
 
 def _is_risky(step: Step) -> bool:
@@ -264,80 +233,6 @@ def _remembering(
     return found
 
 
-def _snapshot(
-    draft: Draft,
-    want: DesiredGuest,
-    guest: ObservedGuest,
-    have: GuestConfig,
-    trial: Trial | None,
-) -> tuple[Step, ...] | Held:
-    """Return what makes the snapshot be there; why it can't be."""
-    service = draft.source.desired.services[want.service]
-    listed = guest.snapshots.value if isinstance(guest.snapshots, Known) else ()
-    there = {one.name: one for one in listed}
-    if trial is not None and trial.snapshot in there:
-        return ()  # Of how it was before the trial that is on: the one to go back to.
-    name = snapshot_name(service.fingerprint)
-    known = there.get(name)
-    memory = service.rollback.memory and guest.kind is GuestKind.VM
-    if known is not None and not known.ours:
-        return _no_snapshot(f"there is one called {name} that is not ours")
-    if known is not None and _is_fresh(draft, want, known):
-        return ()
-    why = snapshotable.refusal(guest, have, draft.source.observed, draft.capacity, memory=memory)
-    if why:
-        return _no_snapshot(why)
-    steps: list[Step] = []
-    if known is not None:
-        steps.append(_deletion(want, guest, have, name, "it is of an earlier attempt"))
-    assert have.mark is not None, "only owned guests are planned"
-    action = CreateSnapshot(
-        subject=want.name,
-        vmid=guest.vmid,
-        kind=want.kind,
-        node=guest.node,
-        snapshot=name,
-        description=mark_text(have.mark),
-        memory=memory,
-    )
-    create = Step(
-        action=action,
-        reason="so that there is a way back from the change that follows",
-        impact=Impact.HOT,
-        premise=premise_of(have),
-        takes=(f"node:{guest.node}",),
-        part=Part.SNAPSHOT,
-        prepares=True,
-    )
-    return (*(replace(step, prepares=True) for step in steps), create)
-
-
-def _is_fresh(draft: Draft, want: DesiredGuest, known: ObservedSnapshot) -> bool:
-    """Return whether an earlier attempt's snapshot serves: ours by the journal, and new."""
-    taken = draft.source.history.leftovers.get(place_of(want), frozenset())
-    return (
-        known.name in taken
-        and not known.stage
-        and known.taken_at is not None
-        and draft.source.now - known.taken_at <= FRESH
-    )
-
-
-def _deletion(
-    want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, name: str, why: str
-) -> Step:
-    action = DeleteSnapshot(
-        subject=want.name, vmid=guest.vmid, kind=want.kind, node=guest.node, snapshot=name
-    )
-    return Step(
-        action=action,
-        reason=f"qlop took snapshot {name} for a change: {why}",
-        impact=Impact.NONE,
-        premise=premise_of(have),
-        takes=(f"node:{guest.node}",),
-    )
-
-
 def _is_bad(draft: Draft, service: ServiceName, fingerprint: str) -> bool:
     judged = draft.source.history.bad.get(service, ())
     return any(one.fingerprint == fingerprint for one in judged)
@@ -374,12 +269,4 @@ def _unknown_hold(why: str) -> Held:
         reason=Hold.HEALTH_UNKNOWN,
         message=f"how it is is not known, so that nobody could tell what the change did: {why}",
         remedy="see that qlop can ask it, or say rollback: {mode: none}",
-    )
-
-
-def _no_snapshot(why: str) -> Held:
-    return Held(
-        reason=Hold.NO_SNAPSHOT,
-        message=f"before the change that is due a snapshot is wanted and not possible: {why}",
-        remedy="make it possible, or say rollback: {mode: none}",
     )

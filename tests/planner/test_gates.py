@@ -7,15 +7,17 @@ import pytest
 from qlop.model.action import Action, Verb, verb_of
 from qlop.model.desired import DesiredGuest, DesiredNic
 from qlop.model.guest import Power
+from qlop.model.health import Condition
 from qlop.model.history import JournalRecord
 from qlop.model.ids import GuestName
 from qlop.model.observed import ObservedGuest
 from qlop.model.plan import Plan
-from qlop.model.policy import Fuse, Policy, Prune, Pruning
+from qlop.model.policy import Budget, Fuse, Policy, Prune, Pruning
 from qlop.model.reading import Unknown
+from qlop.model.rollout import Update
 from qlop.model.verdict import Act, Hold
 from tests import builders as b
-from tests.planner import look
+from tests.planner import look, trio
 
 LOOSE = Policy(fuse=Fuse(guests=100))
 
@@ -237,3 +239,58 @@ def test_with_guests_unread_no_orphan_is_touched() -> None:
 
     assert plan.actions == ()
     assert look.held(plan, "web-1").reason is Hold.CONFIG_UNREAD
+
+
+SICK, UNSURE = Condition.UNHEALTHY, Condition.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("health", "rebooted"),
+    [
+        pytest.param({}, ["web-1"], id="all-are-well"),
+        pytest.param({"web3": SICK}, [], id="one-that-is-sick-is-down"),
+        pytest.param({"web3": UNSURE}, [], id="one-that-may-be-sick-counts"),
+        pytest.param({"web1": SICK}, ["web-1"], id="the-sick-one-itself-may"),
+        pytest.param({"web1": SICK, "web2": SICK}, ["web-1"], id="one-sick-one-at-a-time"),
+        pytest.param({"web1": UNSURE}, [], id="not-while-it-is-not-known"),
+    ],
+)
+def test_health_counts(health: dict[str, Condition], rebooted: list[str]) -> None:
+    wants = trio.desired(*(want(n) for n in (1, 2, 3)), update=Update(batch_size=9))
+    have = replace(b.observed(due(1), due(2), fine(3)), health=trio.healths(**health))
+
+    plan = look.plan_of(wants, have)
+
+    assert [one.subject for one in look.actions(plan) if verb(one) == "reboot"] == rebooted
+
+
+@pytest.mark.parametrize(
+    ("budget", "rebooted"),
+    [
+        pytest.param(Budget(), ["web-1", "web-2", "web-3"], id="none"),
+        pytest.param(Budget(cluster=2), ["web-1", "web-2"], id="in-the-cluster"),
+        pytest.param(Budget(node=1), ["web-1", "web-3"], id="on-each-node"),
+        pytest.param(Budget(node=1, cluster=1), ["web-1"], id="both"),
+    ],
+)
+def test_nodes_and_the_cluster_have_budgets_too(budget: Budget, rebooted: list[str]) -> None:
+    update = Update(batch_size=9, max_unavailable=9)
+    wants = trio.desired(*(want(n) for n in (1, 2, 3)), update=update, checks=(), budget=budget)
+    have = b.observed(due(1), due(2), replace(due(3), node=b.PVE2))
+
+    plan = look.plan_of(wants, have)
+
+    assert [one.subject for one in look.actions(plan) if verb(one) == "reboot"] == rebooted
+
+
+def test_whoever_is_down_uses_the_cluster_s_budget() -> None:
+    wants = trio.desired(
+        *(want(n) for n in (1, 2)), b.desired_guest("db"), checks=(), budget=Budget(cluster=1)
+    )
+    down = b.guest(10200, power=Power.STOPPED, config=b.config(b.mark("db", 1, 10200)))
+
+    plan = look.plan_of(wants, b.observed(due(1), due(2), down))
+
+    assert look.held(plan, "web-1").message == (
+        "db in the cluster is down or about to be, and policy.budget.cluster is 1"
+    )
