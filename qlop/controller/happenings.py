@@ -93,6 +93,9 @@ def _subjects(before: Status | None, after: Status) -> Iterator[Event]:
         former = old.get(subject.name)
         if former is None or former.verdict != subject.verdict:
             yield from _subject(after, former, subject)
+        if subject.warnings and (former is None or former.warnings != subject.warnings):
+            text = "; ".join(subject.warnings)
+            yield _event(after, EventKind.DRIFT_SEEN, subject.name, text)
 
 
 def _subject(after: Status, former: SubjectStatus | None, now: SubjectStatus) -> Iterator[Event]:

@@ -51,6 +51,19 @@ def test_every_law_tested_is_among_the_laws() -> None:
     assert {path.stem for path in (ROOT / "tests" / "laws").glob("test_*.py")} <= named
 
 
+def test_every_proof_of_safety_is_there() -> None:
+    safety = (ROOT / "docs" / "safety.md").read_text()
+    rows = [row for row in safety.splitlines() if row.startswith("| ") and "`tests/" in row]
+
+    assert rows
+    for row in rows:
+        for path in re.findall(r"`(tests/[a-z_/]+\.py)`", row):
+            assert (ROOT / path).is_file(), path
+        for names in re.findall(r"stor(?:y|ies) ((?:`[a-z-]+`(?:, )?)+)", row):
+            for name in re.findall(r"`([a-z-]+)`", names):
+                assert (ROOT / "tests" / "scenarios" / name / "story.md").is_file(), name
+
+
 @pytest.mark.parametrize(
     "page", sorted((ROOT / "docs").glob("**/*.md")), ids=lambda path: path.stem
 )

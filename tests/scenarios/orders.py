@@ -16,6 +16,7 @@ from qlop.model.orders import (
     Freeze,
     Order,
     Release,
+    Revoke,
     Scope,
     ScopeKind,
     Suspend,
@@ -98,6 +99,16 @@ def _scope(what: str, seen: CycleResult) -> Scope:
     return Scope(kind=kind, name=what)
 
 
+def _revoked(
+    sign: Sign, seen: CycleResult, kind: type[Freeze | Suspend], what: str
+) -> list[Order]:
+    return [
+        Revoke(**sign(), order=order.id)
+        for order in seen.status.orders
+        if isinstance(order, kind) and what in {"", getattr(order, "scope", EVERYTHING).name}
+    ]
+
+
 _KINDS: Mapping[str, Callable[[Sign, str, CycleResult], list[Order]]] = {
     "undelete": _undelete,
     "adopt": _adopt,
@@ -107,4 +118,6 @@ _KINDS: Mapping[str, Callable[[Sign, str, CycleResult], list[Order]]] = {
     "suspend": lambda sign, what, seen: [Suspend(**sign(), scope=_scope(what, seen))],
     "break-glass": lambda sign, what, seen: [BreakGlass(**sign(), scope=_scope(what, seen))],
     "freeze": lambda sign, _what, _seen: [Freeze(**sign())],
+    "thaw": lambda sign, _what, seen: _revoked(sign, seen, Freeze, ""),
+    "resume": lambda sign, what, seen: _revoked(sign, seen, Suspend, what),
 }
