@@ -10,6 +10,9 @@ from qlop.model.units import parse_size
 
 _TAKEN_BACK: Mapping[str, Yaml] = {
     "agent.enabled": False,
+    "agent.freeze": True,
+    "agent.trim": False,
+    "agent.type": "virtio",
     "bios": "seabios",
     "cloudInit.sshKeys": [],
     "cloudInit.upgrade": True,
@@ -111,6 +114,7 @@ def unwanted(
     full: Mapping[str, Yaml], own: Mapping[str, Yaml], base: Base
 ) -> Iterator[tuple[str, str]]:
     """Yield each key inherited that the guest does not have, and where it comes from."""
+    own = merge.normal(own)
     for path, label in base.leaves.items():
         if (
             _is_about_guest(path)

@@ -1,4 +1,5 @@
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from qlop.model.orders import (
     Freeze,
     Order,
     Orders,
+    Release,
     Revoke,
     Scope,
     ScopeKind,
@@ -62,6 +64,16 @@ ADOPT = Adopt(
     service=ServiceName("db"),
     index=1,
 )
+RELEASE = Release(
+    id=OrderId("o9"),
+    at=AT,
+    by="ani",
+    reason="",
+    until=UNTIL,
+    vmid=VmId(105),
+    service=ServiceName("mail"),
+    index=2,
+)
 REVOKE = Revoke(id=OrderId("o8"), at=AT, by="ani", reason="done", until=UNTIL, order=SUSPEND.id)
 EVERY: tuple[Order, ...] = (
     APPROVE,
@@ -71,6 +83,7 @@ EVERY: tuple[Order, ...] = (
     ACKNOWLEDGE,
     UNDELETE,
     ADOPT,
+    RELEASE,
     REVOKE,
 )
 
@@ -103,6 +116,13 @@ def test_an_order_taken_back_no_longer_stands() -> None:
     assert fold([SUSPEND, FREEZE, REVOKE]) == Orders(freezes=(FREEZE,))
 
 
+def test_of_an_adoption_and_a_release_the_later_one_stands() -> None:
+    release = replace(RELEASE, vmid=ADOPT.vmid)
+
+    assert fold([ADOPT, release]) == Orders(releases={ADOPT.vmid: release})
+    assert fold([release, ADOPT]) == Orders(adoptions={ADOPT.vmid: ADOPT})
+
+
 def test_orders_stand_by_kind() -> None:
     assert fold(EVERY) == Orders(
         approvals={ACTION: APPROVE},
@@ -110,6 +130,7 @@ def test_orders_stand_by_kind() -> None:
         glasses=(GLASS,),
         acknowledged=(ACKNOWLEDGE,),
         undeleted={(ServiceName("old"), 2): UNDELETE},
+        releases={RELEASE.vmid: RELEASE},
         adoptions={VmId(104): ADOPT},
     )
 

@@ -50,6 +50,12 @@ ERRORS = [
         [("missing", "spec.source.clone")],
     ),
     (
+        "existing-without-vmid",
+        "type: vm\nmemory: 1GiB\nsource: {existing: true}\n",
+        [("missing", "spec.source.existing")],
+    ),
+    ("guest-name", VM + "guestName: web_1\n", [("malformed", "spec.guestName")]),
+    (
         "linked-clone-elsewhere",
         "type: vm\nmemory: 1GiB\nsource: {clone: {template: 9000, full: false, storage: nas}}\n",
         [("linked-clone-storage", "spec.source.clone.storage")],

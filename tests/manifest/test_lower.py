@@ -14,6 +14,7 @@ from qlop.model.desired import (
     DesiredGuest,
     DesiredNic,
     EmptySource,
+    ExistingSource,
     ImageSource,
     IsoSource,
     Placement,
@@ -435,6 +436,7 @@ def test_a_clone_gets_a_cloud_init_drive_where_its_manifest_says() -> None:
     [
         ("{iso: 'local:iso/debian.iso'}", IsoSource(volume="local:iso/debian.iso")),
         ("{empty: true}", EmptySource()),
+        ("{existing: true}\nvmid: 700", ExistingSource()),
         (
             "{clone: {template: debian-12, full: false}}",
             CloneSource(template="debian-12", full=False),
@@ -593,3 +595,20 @@ def test_every_option_survives_being_written_to_pve_and_read_back(spec: str) -> 
     for key, value in web.options.items():
         assert canonical(web.kind, key, render(web.kind, key, value)) == value
     assert CLUSTER
+
+
+EXISTING = "type: vm\nmemory: 1GiB\nvmid: 700\nsource: {existing: true}\n"
+
+
+def test_of_an_existing_guest_name_and_tags_are_left_alone_unless_said() -> None:
+    silent = guest(EXISTING)
+    told = guest(EXISTING + "guestName: '{name}.Example'\ntags: [a]\n")
+
+    assert silent.options == {"memory": "1024"}
+    assert told.options == {"memory": "1024", "name": "web.Example", "tags": "a;qlop"}
+
+
+def test_an_existing_guest_gets_no_disk_that_its_manifest_names_no_storage_for() -> None:
+    web = guest(EXISTING + "cloudInit: {user: admin}\nefiDisk: {type: 4m}\n")
+
+    assert [(disk.slot, disk.storage) for disk in web.disks] == [("efidisk0", None)]
