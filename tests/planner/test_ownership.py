@@ -140,7 +140,7 @@ def test_strangers_are_listed_and_nothing_else() -> None:
 
     assert plan.actions == ()
     assert plan.verdicts == {}
-    assert plan.unmanaged == ("Copy-of-VM-web (101)", "web (10000)")
+    assert [str(one) for one in plan.unmanaged] == ["Copy-of-VM-web (101)", "web (10000)"]
 
 
 def test_a_guest_whose_mark_was_deleted_is_not_built_a_second_time() -> None:

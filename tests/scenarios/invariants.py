@@ -15,7 +15,9 @@ from qlop.sim.engine import World
 from qlop.sim.state import Guest
 
 _GUEST = re.compile(r"/nodes/[^/]+/(?:qemu|lxc)/(\d+)(/.*)?$")
-_MARK = re.compile(r"^qlop/v1 cluster=(\S+) service=(\S+) index=(\d+) vmid=(\d+) witness=(\S+)(?: .*)?$")
+_MARK = re.compile(
+    r"^qlop/v1 cluster=(\S+) service=(\S+) index=(\d+) vmid=(\d+) witness=(\S+)(?: .*)?$"
+)
 
 
 class Invariants:
