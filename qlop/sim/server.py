@@ -36,6 +36,8 @@ _HOST = "127.0.0.1"
 _START_LIMIT_S = 10.0
 _STOP_LIMIT_S = 1.0
 """How long an answer that a fault holds back may keep the servers from closing."""
+_FAREWELL_S = 0.05
+"""TLS connections are gone a few turns of the loop after they were closed."""
 
 
 class SimServer:
@@ -157,7 +159,12 @@ class SimServer:
                 await self._watcher
         await self._servants.close()
         if self._runner is not None:
+            server = self._runner.server
             await self._runner.cleanup()
+            await asyncio.sleep(_FAREWELL_S)
+            if server is not None:  # For those whose handshake had only begun.
+                await server.shutdown(0)
+                await asyncio.sleep(_FAREWELL_S)
         self._sites.clear()
         if self._temporary is not None:
             self._temporary.cleanup()
