@@ -24,6 +24,8 @@ DEFAULT_PATH = Path("/etc/qlop/qlop.yaml")
 BYTES_MAX = 256 * 1024
 """Far beyond any real settings file; a larger one is something else by mistake."""
 ENVIRONMENT_PREFIX = "QLOP_"
+ALIKE = 0.85
+"""How much a variable must be like a setting's to be taken for a slip of the pen."""
 _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "api": ApiSettings,
     "ssh": SshSettings,
@@ -114,7 +116,7 @@ def load(
         SettingsError: with every finding, each naming its file and line, or its variable.
     """
     gathered = _gather(file, environ, overrides)
-    warnings = tuple(_place_secrets(gathered, environ))
+    warnings = (*_place_secrets(gathered, environ), *_misspelt(environ))
     settings = _validate(gathered)
     return LoadedSettings(settings=settings, warnings=warnings, file=gathered.file)
 
@@ -153,6 +155,22 @@ def _gather(
 def variable_of(path: str) -> str:
     """Return the environment variable of the setting at ``path``."""
     return ENVIRONMENT_PREFIX + path.replace(".", "_").upper()
+
+
+def _misspelt(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Return a warning for each variable that is nearly one of a setting: it has no effect."""
+    known = {variable_of(path) for path in LEAF_PATHS}
+    for name in sorted(environ):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in known:
+            continue
+        close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=ALIKE)
+        if close:
+            yield Finding(
+                severity=Severity.WARNING,
+                code="unknown-variable",
+                message=f"environment variable {name} is no setting and has no effect",
+                hint=f"did you mean {close[0]}?",
+            )
 
 
 def _read_file(file: Path | None, gathered: _Gathered) -> None:

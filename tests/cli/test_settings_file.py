@@ -283,3 +283,16 @@ def test_every_setting_has_a_variable_of_its_own() -> None:
     assert len(variables) == len(settings_file.LEAF_PATHS)
     assert "QLOP_SSH_KEY_FILE" in variables
     assert os.environ.keys().isdisjoint(variables)
+
+
+def test_a_misspelt_variable_is_remarked_upon(tmp_path: Path) -> None:
+    environ = {**ENVIRONMENT, "QLOP_INTERVALL": "5s", "QLOP_CONFIG": "x"}
+
+    loaded = load(tmp_path, environ=environ)
+
+    assert [(found.message, found.hint) for found in loaded.warnings] == [
+        (
+            "environment variable QLOP_INTERVALL is no setting and has no effect",
+            "did you mean QLOP_INTERVAL?",
+        )
+    ]
