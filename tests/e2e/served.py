@@ -166,6 +166,11 @@ class Site:
     home: Path
     environment: dict[str, str]
 
+    @staticmethod
+    def now() -> float:
+        """Return an instant at which a cluster may begin, to be well under way by now."""
+        return time.time() - 20
+
     @property
     def journal(self) -> Path:
         return self.home / "state" / "journal.sqlite3"
@@ -189,6 +194,10 @@ class Site:
         except PortError:
             return []
 
+    def qlop(self, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, with other settings where they are ``given``."""
+        return run({**self.environment, **given}, *arguments)
+
     def do(self, command: str) -> None:
         """Do something to the cluster by hand."""
         self.server.do(command)
@@ -205,7 +214,7 @@ def site(home: Path, of: ClusterSpec, *, speed: float = 1.0, **given: str) -> It
     """Serve a cluster while the block runs; ``given`` adds settings, by variable."""
     secrets = simulated.private(home / "sim")
     (home / "qlop.yaml").touch()
-    cluster = Recorded(of, now=time.time() - 20)
+    cluster = Recorded(of, now=Site.now())
     cluster.advance(time.time())
     server = SimServer(cluster, speed=speed, directory=secrets)
     with server.in_background():
@@ -219,6 +228,21 @@ def site(home: Path, of: ClusterSpec, *, speed: float = 1.0, **given: str) -> It
             **given,
         }
         yield Site(server, cluster, home, settings)
+
+
+def run(settings: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of qlop to its end, whatever that is; it never shows a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "qlop", *arguments],
+        env=clean_environment({"QLOP_WEB_LISTEN": "127.0.0.1:1", **settings}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    return done
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -269,6 +293,10 @@ class Daemon:
         found = json.loads(body)
         settled = all(guest["inflight"] is None for guest in found["guests"])
         return found["ready"] == len(found["guests"]) and settled and not found["stalled"]
+
+    def reload(self) -> None:
+        """Ask it to read its manifests again."""
+        self.process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """End it without a word to it."""
