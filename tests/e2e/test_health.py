@@ -8,6 +8,7 @@ import pytest
 
 from qlop.model.history import fold
 from qlop.sim.cluster import Cluster
+from qlop.sim.faults import Effect, Fault
 from qlop.sim.server import SimServer
 from qlop.sim.world import DEFAULT_TOKEN
 from tests.e2e.served import (
@@ -76,13 +77,16 @@ def test_without_an_api_it_is_alive_and_not_ready_and_begins_when_it_is_there(
         with server.in_background():
             until(living.is_converged, within_s=45, why=living.log)
             assert living.get("/readyz") == (200, "ok\n")
-            assert living.metric("qlop_last_observation_timestamp_seconds") > 0
             assert living.metric(f'qlop_api_endpoint_up{{endpoint="127.0.0.1:{port}"}}') == 1
 
-        seen = living.metric("qlop_last_observation_timestamp_seconds")
-        until(lambda: living.metric("qlop_stalled") == 1, why=living.log)
-        elapse(1.5)
-        assert abs(living.metric("qlop_last_observation_timestamp_seconds") - seen) <= 2
+            cluster.arm(Fault(effect=Effect.REFUSE, times=None))
+            until(lambda: living.metric("qlop_stalled") == 1, why=living.log)
+            seen = living.metric("qlop_last_observation_timestamp_seconds")
+            elapse(1.5)
+            assert 0 < living.metric("qlop_last_observation_timestamp_seconds") == seen
+            assert living.metric(f'qlop_api_endpoint_up{{endpoint="127.0.0.1:{port}"}}') == 0
+            assert living.get("/healthz") == (200, "ok\n")
+            living.kill()
 
 
 def limit_files(living: Daemon, limit: tuple[int, int]) -> None:

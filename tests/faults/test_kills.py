@@ -177,6 +177,7 @@ def _worth_counting(done: list[str]) -> list[str]:
     return done[:-1] if again else done
 
 
+@pytest.mark.slow  # some forty lives each
 @pytest.mark.parametrize("errand", [pytest.param(one, id=one.id) for one in all_errands()])
 def test_killed_at_any_step_the_next_life_ends_as_if_nothing_had_been(
     errand: Errand, tally: Counter[str]

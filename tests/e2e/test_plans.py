@@ -1,0 +1,85 @@
+"""A plan that was kept is applied exactly, or refused; it holds no secret."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.served import SECRET, Site, elapse, owned, service, site, spec
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,  # real HTTPS
+    pytest.mark.timeout(60),
+]
+
+STEADY = service("steady", onBoot="true")
+WEB = service("web")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path, spec(owned("steady", 10_010, onboot="0")), speed=10) as found:
+        found.declare(STEADY, WEB)
+        yield found
+
+
+def kept(place: Site) -> Path:
+    file = place.home / "plan.json"
+    assert place.qlop("plan", "--out", str(file)).returncode == 2
+    assert file.stat().st_mode & 0o077 == 0
+    return file
+
+
+def test_a_kept_plan_is_applied_and_holds_no_secret(place: Site) -> None:
+    file = kept(place)
+
+    done = place.qlop("apply", "--plan", str(file), "--json")
+
+    assert (done.returncode, json.loads(done.stdout)["ending"]) == (0, "converged")
+    assert len(place.cluster.changes) == 2
+    assert SECRET not in file.read_text()
+    assert place.qlop("plan").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("moved", "word"),
+    [
+        pytest.param("guest 10010 set onboot=1", "no longer needed", id="less-to-do"),
+        pytest.param("guest 10010 start", "needed now", id="more-to-do"),
+    ],
+)
+def test_a_kept_plan_is_refused_when_the_world_moved(place: Site, moved: str, word: str) -> None:
+    file = kept(place)
+    place.do(moved)
+    elapse(1.5)  # Ten seconds there: so long PVE's listing may show a guest as it was.
+    before = place.cluster.routes()
+
+    done = place.qlop("apply", "--plan", str(file))
+
+    assert done.returncode == 1, done.stdout
+    assert "the world moved" in done.stdout
+    assert word in done.stdout
+    assert place.cluster.routes() == before
+
+
+def test_a_kept_plan_is_refused_when_the_manifests_moved(place: Site) -> None:
+    file = kept(place)
+    place.declare(STEADY)
+
+    done = place.qlop("apply", "--plan", str(file))
+
+    assert (done.returncode, place.cluster.changes) == (1, [])
+    assert "the manifests: revision" in done.stdout
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"format": "qlop-plan/1"}'])
+def test_what_is_no_plan_is_refused(place: Site, content: str) -> None:
+    file = place.home / "plan.json"
+    file.write_text(content)
+
+    done = place.qlop("apply", "--plan", str(file))
+
+    assert (done.returncode, place.cluster.changes) == (1, [])
+    assert "plan" in done.stderr
