@@ -37,20 +37,36 @@ LOOK_FIRST_S = 0.1
 LOOK_MAX_S = 2.0
 
 
-async def absence(api: PveApi, clock: Clock, intended: Intended, upid: Upid | None) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """What was not there in the end, in words; ``is_seen``: the last look showed that.
+
+    If it is not, nothing could be looked at, and the effect may be there all the same.
+    """
+
+    message: str
+    is_seen: bool
+
+
+async def absence(
+    api: PveApi, clock: Clock, intended: Intended, upid: Upid | None
+) -> Absence | None:
     """Wait until the effect of ``intended`` can be seen; return what is missing in the end.
 
-    An empty text means that it has arrived. Errors on the way are waited out.
+    None means that it has arrived. Errors on the way are waited out.
     """
     patience_s = _patience(intended.verb, upid).total_seconds()
     pause_s, waited_s = LOOK_FIRST_S, 0.0
     while True:
         try:
-            missing = await _missing(api, intended, clock.now())
+            text, is_seen = await _missing(api, intended, clock.now()), True
         except PortError as error:
-            missing = f"it could not be looked at: {error}"
-        if not missing or waited_s >= patience_s:
-            return missing
+            text = f"it could not be looked at: {error}"
+            is_seen = error.kind is not ErrorKind.TRANSIENT
+        if not text:
+            return None
+        if waited_s >= patience_s:
+            return Absence(message=text, is_seen=is_seen)
         await clock.sleep(timedelta(seconds=pause_s))
         waited_s += pause_s
         pause_s = min(pause_s * 2, LOOK_MAX_S)

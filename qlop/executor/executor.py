@@ -299,11 +299,12 @@ class Executor:
         if end.error is not None:
             return _End(ending=Ending.FAILED, error=end.error.value, message=end.message)
         missing = await arrive.absence(self._api, self._clock, flight.intended, upid)
-        if missing:
+        if missing is not None:
+            kind = ErrorKind.TRANSIENT if missing.is_seen else ErrorKind.AMBIGUOUS
             return _End(
-                ending=Ending.FAILED,
-                error=ErrorKind.TRANSIENT.value,
-                message=f"the task ended well, but {missing}",
+                ending=Ending.FAILED if missing.is_seen else Ending.UNKNOWN,
+                error=kind.value,
+                message=f"the task ended well, but {missing.message}",
             )
         return _End(ending=Ending.SUCCEEDED, message=end.message)
 

@@ -35,6 +35,8 @@ class _Unit:
     places: list[int]
     newest: datetime
     ending: Ending | None = None
+    began: bool = False
+    """PVE took it, or may have."""
     key: tuple[ActionId, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,6 +89,7 @@ def _units(records: Sequence[JournalRecord]) -> list[_Unit]:
                     continue
                 known.places.append(place)
                 known.newest = max(known.newest, record.at)
+                known.began |= isinstance(record, Dispatched) or record.ending is Ending.UNKNOWN
                 if isinstance(record, Finished) and known.ending in {None, Ending.UNKNOWN}:
                     known.ending = record.ending
             case Tombstone() | Reprieve() | Judged():
@@ -121,6 +124,8 @@ def _roles(unit: _Unit) -> Iterator[tuple[object, ...]]:
         yield ("in flight", intended.subject)
     if intended.verb in {Verb.CREATE, Verb.CLONE}:
         yield ("made", place)
+        if unit.ending is Ending.FAILED and unit.began:
+            yield ("made under", intended.vmid)
     if intended.part is not Part.NONE:
         yield ("trial", place, intended.part, intended.verb)
     if unit.ending is not Ending.SUCCEEDED:
@@ -128,12 +133,14 @@ def _roles(unit: _Unit) -> Iterator[tuple[object, ...]]:
     yield from _written_roles(intended)
     if intended.verb in {Verb.CREATE, Verb.CLONE}:
         yield ("made well", place)
+        yield ("made under", intended.vmid)
     if intended.verb in {Verb.REGENERATE, Verb.START, Verb.REBOOT, Verb.DESTROY}:
         yield ("paid", intended.subject)
     if intended.verb is Verb.START:
         yield ("ran", place)
     if intended.verb is Verb.DESTROY:
         yield ("destroyed", place)
+        yield ("made under", intended.vmid)
 
 
 def _written_roles(intended: Intended) -> Iterator[tuple[object, ...]]:

@@ -12,6 +12,7 @@ from enum import Enum
 
 from qlop.model.action import Verb
 from qlop.model.guest import GuestKind
+from qlop.model.halfmade import HalfMade
 from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, ServiceName, Upid, VmId
 from qlop.model.impact import Impact
 from qlop.model.owner import OPEN_WITNESS
@@ -212,6 +213,8 @@ class History:
     """Snapshots taken for trials and not deleted since."""
     tombstones: Mapping[VmId, Tombstone] = field(default_factory=dict)
     """Those that stand."""
+    half_made: Mapping[VmId, HalfMade] = field(default_factory=dict)
+    """Creations that broke off, until one under the same VMID comes to its end."""
 
 
 def fold(records: Iterable[JournalRecord]) -> History:
@@ -237,6 +240,7 @@ class Folding:
         self._owing: set[GuestName] = set()
         self._trying = Trials()
         self._tombstones: dict[VmId, Tombstone] = {}
+        self._half_made: dict[VmId, HalfMade] = {}
         self._history: History | None = None
 
     def add(self, record: JournalRecord) -> None:
@@ -268,6 +272,7 @@ class Folding:
                 owes_regeneration=frozenset(self._owing),
                 **self._trying.folded(),
                 tombstones=dict(self._tombstones),
+                half_made=dict(self._half_made),
             )
         return self._history
 
@@ -312,7 +317,7 @@ class Folding:
         del self._inflight[intended.subject]
         self._trying.end(_attempt(flying, record))
         if intended.verb in {Verb.CREATE, Verb.CLONE}:
-            self._conclude_birth(intended, record.ending)
+            self._conclude_birth(flying, record)
         if record.ending is Ending.SUPERSEDED:
             return  # Nothing was sent: what failed before may fail again.
         place = (intended.subject, intended.verb)
@@ -334,16 +339,30 @@ class Folding:
             self._repetitions[record.action] = Repetition(count=count, at=record.at)
             self._succeed(intended)
 
-    def _conclude_birth(self, intended: Intended, ending: Ending) -> None:
+    def _conclude_birth(self, flying: Inflight, finished: Finished) -> None:
         """Let what was made before stand if this attempt made nothing.
 
         A listing that lags behind may hide a guest that is there: PVE then refuses its
         VMID, and the guest is still the one that we made.
         """
+        intended = flying.intended
         place = (intended.service, intended.index)
         former = self._former.pop(place, None)
-        if former is not None and ending is not Ending.SUCCEEDED:
+        if former is not None and finished.ending is not Ending.SUCCEEDED:
             self._reservations[place] = former
+        began = flying.dispatched or flying.ambiguous
+        if finished.ending is Ending.FAILED and began:
+            self._half_made[intended.vmid] = HalfMade(
+                at=finished.at,
+                service=intended.service,
+                index=intended.index,
+                name=intended.subject,
+                vmid=intended.vmid,
+                kind=intended.kind,
+                node=intended.node,
+                verb=intended.verb,
+                is_certain=flying.dispatched,
+            )
 
     def _succeed(self, intended: Intended) -> None:
         place = (intended.service, intended.index)
@@ -364,6 +383,7 @@ class Folding:
                 if reserved is not None and reserved.vmid == intended.vmid:
                     del self._reservations[place]
                 self._tombstones.pop(intended.vmid, None)
+                self._half_made.pop(intended.vmid, None)
                 self._owing.discard(intended.subject)
             case _:
                 pass
@@ -371,6 +391,7 @@ class Folding:
     def _be_born(self, intended: Intended) -> None:
         """Take in that a guest was made: a clone is not sealed yet."""
         self._tombstones.pop(intended.vmid, None)
+        self._half_made.pop(intended.vmid, None)
         place = (intended.service, intended.index)
         reserved = self._reservations.get(place)
         if reserved is None:

@@ -22,6 +22,7 @@ class Hold(Enum):
     BACKOFF = "backoff"
     NOT_OURS = "not-ours"
     ADOPTION = "adoption"
+    HALF_MADE = "half-made"
     IDENTITY_MISMATCH = "identity-mismatch"
     DUPLICATE_MARK = "duplicate-mark"
     IS_TEMPLATE = "is-template"

@@ -6,7 +6,7 @@ from qlop.model.observed import ObservedGuest
 from qlop.model.owner import OwnerMark, mark_text
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import existence, ownership, placement
+from qlop.planner import existence, halfmade, ownership, placement
 from qlop.planner.draft import Draft
 from qlop.planner.step import place_of
 
@@ -55,6 +55,9 @@ def _evidence_hold(draft: Draft, want: DesiredGuest) -> Held | None:
             message=f"guests {', '.join(map(str, doubled))} both prove to be {want.name}",
             remedy="remove the owner mark (last line of the notes) from all but one",
         )
+    remnant = halfmade.find(draft, place)
+    if remnant is not None:
+        return halfmade.hold(remnant)
     impostor = draft.ownership.mismatched.get(place)
     if impostor is not None:
         return Held(

@@ -15,6 +15,7 @@ from qlop.model.verdict import Held, Hold
 from qlop.planner import (
     config,
     consent,
+    halfmade,
     placement,
     power,
     relocation,
@@ -195,6 +196,7 @@ def _hold(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Held | None
         lambda: _node_hold(draft, guest.node),
         lambda: _template_hold(guest),
         lambda: _lock_hold(draft, guest),
+        lambda: halfmade.whole_hold(draft, guest),
         lambda: _shape_hold(want, guest),
     )
     return next((held for check in checks if (held := check()) is not None), None)

@@ -66,19 +66,40 @@ def settle(flying: Inflight, observed: Observed, now: datetime) -> Adopt | Settl
     if observed.quorate != Known(True) or not observed.complete:
         return None
     guest = observed.guests.get(intended.vmid)
+    tasks = _tasks_of(intended, observed)
+    running = [task for task in tasks if not task.exit_status]
+    if intended.verb is Verb.CREATE and len(running) == 1:
+        # A container shows its mark before it is whole (`create_vm` in PVE/API2/LXC.pm).
+        return Adopt(upid=running[0].upid)
     if _is_effect_seen(intended, guest):
         return Settled(ending=Ending.SUCCEEDED, message="the answer was lost; its effect is there")
-    tasks = _tasks_of(intended, observed)
     if len(tasks) == 1:
         return Adopt(upid=tasks[0].upid)
     doubtful = flying.doubtful_since or intended.at
-    if tasks or now - doubtful < SETTLE or observed.taken_at - doubtful < SETTLE:
+    if now - doubtful < SETTLE or observed.taken_at - doubtful < SETTLE:
         return None
     if intended.verb in {Verb.CREATE, Verb.CLONE} and guest is not None:
-        if guest.lock or not isinstance(guest.config, Known):
-            return None
-        return Settled(ending=Ending.FAILED, message=f"VMID {intended.vmid} went to somebody else")
+        return _settled_birth(guest, observed) if not running else None
+    if tasks:
+        return None
     return Settled(ending=Ending.FAILED, message="the request did not arrive")
+
+
+def _settled_birth(guest: ObservedGuest, observed: Observed) -> Settled | None:
+    """Return what became of a creation that no task is at any more, and whose VMID is taken."""
+    if not isinstance(guest.config, Known):
+        return None
+    if not guest.lock:
+        return Settled(ending=Ending.FAILED, message=f"VMID {guest.vmid} went to somebody else")
+    node = observed.nodes.get(guest.node)
+    at_work = any(task.vmid == guest.vmid and not task.exit_status for task in observed.tasks)
+    if node is None or not node.online or at_work:
+        return None
+    return Settled(
+        ending=Ending.FAILED,
+        message=f"it broke off: guest {guest.vmid} is left locked ({guest.lock}), and no task is"
+        " at work on it",
+    )
 
 
 def _tasks_of(intended: Intended, observed: Observed) -> tuple[ObservedTask, ...]:

@@ -6,6 +6,7 @@ from qlop.model.ids import GuestName, VmId
 from qlop.model.observed import ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.unmanaged import Unmanaged
+from qlop.planner import halfmade
 from qlop.planner.draft import Draft
 from qlop.planner.step import place_of
 
@@ -20,7 +21,7 @@ def unmanaged(draft: Draft) -> tuple[Unmanaged, ...]:
             name=guest.name,
             kind=guest.kind,
             node=guest.node,
-            why=_why(guest, named.get(guest.vmid)),
+            why=_left_of(draft, guest) or _why(guest, named.get(guest.vmid)),
         )
         for guest in sorted(found, key=lambda one: one.vmid)
         if not guest.template
@@ -35,6 +36,16 @@ def _named(draft: Draft) -> Mapping[VmId, GuestName]:
         for want in draft.source.desired.guests.values()
         if want.vmid is not None and place_of(want) not in owned
     }
+
+
+def _left_of(draft: Draft, guest: ObservedGuest) -> str:
+    """Return of what of ours a guest is left, empty if of nothing."""
+    remnant = halfmade.find_at(draft, guest)
+    if remnant is None:
+        return ""
+    creation = remnant.creation
+    maybe = "it is" if creation.is_certain else "it may be"
+    return f"{maybe} what the {creation.verb.value} of {creation.name} left when it broke off"
 
 
 def _why(guest: ObservedGuest, wanted_as: GuestName | None) -> str:

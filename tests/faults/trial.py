@@ -120,8 +120,13 @@ async def _helped(stage: Stage, life: Life) -> bool:
     """
     kind = stage.errand.kind
     for held in _holds(life):
+        now = VirtualClock().now().timestamp()
         if held.reason is Hold.LOCKED:
-            script.do(stage.cluster, f"unlock {VMID}", VirtualClock().now().timestamp())
+            script.do(stage.cluster, f"unlock {VMID}", now)
+            return True
+        if held.reason is Hold.HALF_MADE:
+            script.do(stage.cluster, f"unlock {VMID}", now)
+            script.do(stage.cluster, f"guest {VMID} destroy", now)
             return True
         if "delsnapshot" in held.remedy:
             at: dict[str, str | int] = {"node": "pve1", "vmid": VMID}
@@ -157,15 +162,9 @@ def offences(stage: Stage, life: Life) -> list[str]:
     broken += [f"left in flight: {one.intended.action}" for one in inflight.values()]
     due = 0 if stage.errand.verb is Verb.DESTROY else 1
     found = sorted(guest.vmid for guest in cluster.ours())
-    if len(found) != due or (found and found != [VMID] and not _is_litter(cluster)):
+    if found != [VMID] * due:
         broken.append(f"guests of ours: {found} instead of {due}")
     return broken + _unrest(life)
-
-
-def _is_litter(cluster: Watched) -> bool:
-    """Return whether our VMID is taken by what a creation left that died with its node."""
-    guest = cluster.world.guests.get(VMID)
-    return guest is not None and guest.config.keys() <= {"lock"}
 
 
 def _unrest(life: Life) -> list[str]:

@@ -74,6 +74,15 @@ def test_what_is_in_flight_is_kept() -> None:
     assert kept(flying, 9) == flying
 
 
+def test_a_creation_that_broke_off_is_kept_until_one_under_its_vmid_ends_well() -> None:
+    broken = whole(intended(0, Verb.CLONE), Ending.FAILED)
+    again = whole(intended(1, Verb.CLONE, attempt=2))
+
+    assert fold(kept(broken, 9)).half_made == fold(broken).half_made
+    assert list(fold(broken).half_made) == [10001]
+    assert kept([*broken, *again], 9) == again
+
+
 def test_a_tombstone_that_stands_is_kept_and_no_other() -> None:
     records: list[JournalRecord] = [
         tombstone(0), reprieve(1), tombstone(2), tombstone(3, 2), tombstone(4, 3), reprieve(5, 3)

@@ -19,6 +19,7 @@ SEEN = Settled(ending=Ending.SUCCEEDED, message="the answer was lost; its effect
 LOST = Settled(ending=Ending.FAILED, message="the request did not arrive")
 BEFORE = b.guest(config=b.config(b.mark(), digest="d1"))
 OTHER = b.guest(config=b.config(witness="uuid:x", digest="d1"))
+LOCKED = replace(OTHER, lock="clone")
 SEAL = {"digest": "d1", "seal": b.mark().witness}
 
 
@@ -153,7 +154,15 @@ def test_a_clock_that_was_put_back_settles_nothing_early() -> None:
 @pytest.mark.parametrize(
     ("guest", "found"),
     [
-        pytest.param(replace(OTHER, lock="create"), None, id="being-made"),
+        pytest.param(
+            replace(OTHER, lock="create"),
+            Settled(
+                ending=Ending.FAILED,
+                message="it broke off: guest 10000 is left locked (create), and no task is at"
+                " work on it",
+            ),
+            id="broken-off",
+        ),
         pytest.param(b.guest(config=Unknown("no answer")), None, id="not-read"),
         pytest.param(
             OTHER,
@@ -167,6 +176,46 @@ def test_after_a_minute_somebody_has_the_vmid(
     verb: Verb, guest: ObservedGuest, found: Settled | None
 ) -> None:
     assert settled(lost(verb), seen(guest, after_s=60)) == found
+
+
+@pytest.mark.parametrize(
+    "have",
+    [
+        pytest.param(
+            seen(
+                LOCKED, after_s=99, tasks=(task("qmclone", 9000), task("qmclone", 9000, number=2))
+            ),
+            id="one-of-two-clones-may-be-at-it",
+        ),
+        pytest.param(
+            seen(LOCKED, after_s=99, tasks=(task("qmrestore"),)), id="somebody-restores-into-it"
+        ),
+        pytest.param(
+            replace(seen(LOCKED, after_s=99), nodes={b.PVE1: b.node(b.PVE1, online=False)}),
+            id="its-node-is-off-and-tells-no-tasks",
+        ),
+    ],
+)
+def test_a_locked_guest_is_left_of_ours_only_if_nobody_is_at_work_on_it(have: Observed) -> None:
+    assert settled(lost(Verb.CLONE, source=9000), have) is None
+
+
+def test_of_two_clones_that_ended_neither_left_it_unlocked() -> None:
+    tasks = (
+        task("qmclone", 9000, exit_status="OK"),
+        task("qmclone", 9000, number=2, exit_status="x"),
+    )
+
+    found = settled(lost(Verb.CLONE, source=9000), seen(LOCKED, after_s=60, tasks=tasks))
+
+    assert isinstance(found, Settled)
+    assert found.ending is Ending.FAILED
+
+
+def test_a_container_that_is_still_set_up_is_waited_for_though_it_has_its_mark() -> None:
+    running = task("vzcreate")
+
+    assert settled(lost(Verb.CREATE), seen(BEFORE, tasks=(running,))) == Adopt(upid=running.upid)
 
 
 @pytest.mark.parametrize(
