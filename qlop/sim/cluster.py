@@ -11,6 +11,7 @@ time, ``server.SimServer`` over HTTPS; ``script.do`` for what hands do to a clus
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from qlop.ports import Json
 from qlop.sim import builder, guard, injection, params, routes, schema, vmlist
@@ -182,14 +183,10 @@ class Cluster:
         except ApiError as error:
             error.delay_s = max(error.delay_s, call.delay_s)
             raise
+        hops = _hops(call)
         if isinstance(result, SimResponse):
-            return result
-        return SimResponse(
-            data=result,
-            extra=call.extra,
-            delay_s=call.delay_s,
-            proxied=call.route.protected or call.node != call.contacted,
-        )
+            return replace(result, hops=hops) if hops else result
+        return SimResponse(data=result, extra=call.extra, delay_s=call.delay_s, hops=hops)
 
     def _index(self, call: Call, request: SimRequest) -> Json:
         """Answer a directory of the API, or say that the method is not simulated."""
@@ -198,3 +195,16 @@ class Cluster:
             raise _not_implemented(request)
         key = routes.index_key(call.route.template)
         return [{key: name} for name in children if not name.startswith("{")]
+
+
+def _hops(call: Call) -> tuple[str, ...]:
+    """Return what the daemons on the way say of their connections.
+
+    pvedaemon keeps none. Another node's proxy keeps one for reads only, and then adds its
+    own word to that (``proxy_request`` in ``PVE/APIServer/AnyEvent.pm``).
+    """
+    if call.node == call.contacted:
+        return ("close",) if call.route.protected else ()
+    if call.route.method != "GET":
+        return ("close",)
+    return ("close,Keep-Alive",) if call.route.protected else ("Keep-Alive",)

@@ -50,7 +50,7 @@ def authorization(headers: Mapping[str, str]) -> str | None:
 
 
 def _plain(text: str, status: int) -> ApiError:
-    return ApiError(text, status=status)
+    return ApiError(text, status=status, bare=True)
 
 
 def _body(content_type: str, body: bytes) -> dict[str, Json]:
@@ -69,13 +69,12 @@ def _json(body: bytes) -> dict[str, Json]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _plain(
+        raise ApiError(
             f"malformed JSON string, neither tag, array, object, number, string or atom, at "
-            f'character offset {error.pos} (before "(end of string)") {where}',
-            500,
+            f'character offset {error.pos} (before "(end of string)") {where}'
         ) from error
     if not isinstance(value, dict):
-        raise _plain(f"Not a HASH reference {where.replace('934', '978')}", 500)
+        raise ApiError(f"Not a HASH reference {where.replace('934', '978')}")
     return value
 
 

@@ -14,6 +14,8 @@ from qlop.sim.engine import World
 from qlop.sim.schema import Route
 from qlop.sim.wire import ApiError
 
+_NAME_MIN, _NAME_MAX = 3, 64
+
 
 def check(world: World, route: Route, who: Identity, values: Mapping[str, Json]) -> None:
     """Refuse the call with a 403 unless the caller may make it.
@@ -96,6 +98,7 @@ def _perm(
 
 def _userid_param(world: World, what: str, who: Identity, values: Mapping[str, Json]) -> None:
     userid = str(values.get("userid", ""))
+    _verify_name(userid)
     if what == "self":
         if userid != who.user:
             raise denied("user != " + userid)
@@ -103,3 +106,13 @@ def _userid_param(world: World, what: str, who: Identity, values: Mapping[str, J
     realm = userid.partition("@")[2]
     if not world.access.may(who, f"/access/realm/{realm}", what):
         raise denied(f"/access/realm/{realm}, {what}")
+
+
+def _verify_name(userid: str) -> None:
+    """Refuse what can't be a user's name (``verify_username`` in ``PVE/AccessControl.pm``)."""
+    if len(userid) < _NAME_MIN:
+        raise ApiError(f"user name '{userid}' is too short")
+    if len(userid) > _NAME_MAX:
+        raise ApiError(f"user name '{userid}' is too long ({len(userid)} > {_NAME_MAX})")
+    if re.fullmatch(r"[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+", userid) is None:
+        raise ApiError(f"value '{userid}' does not look like a valid user name")

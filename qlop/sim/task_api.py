@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from qlop.ports import Json
 from qlop.sim import workers
 from qlop.sim.call import Call, Handlers
 from qlop.sim.qemu_config import split_list
 from qlop.sim.state import Task
-from qlop.sim.wire import Row, SimResponse, bad_parameters
+from qlop.sim.wire import ApiError, Row, SimResponse, bad_parameters
 
 _UPID = re.compile(
     r"UPID:([a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):([0-9A-Fa-f]{8,9}):"
@@ -31,9 +32,18 @@ def _task(call: Call) -> Task:
     return task
 
 
+def _is_own(call: Call, task: Task) -> bool:
+    """Return whether the caller began a task: a user began its tokens', not the reverse."""
+    return call.who.full in {task.user, task.user.partition("!")[0]}
+
+
 def _may_see(call: Call, task: Task) -> bool:
-    user = task.user.partition("!")[0]
-    return user == call.who.user or call.may(f"/nodes/{task.node}", "Sys.Audit")
+    return _is_own(call, task) or call.may(f"/nodes/{call.node}", "Sys.Audit")
+
+
+def _demand_sight(call: Call, task: Task) -> None:
+    if not _is_own(call, task):
+        call.demand(f"/nodes/{call.node}", "Sys.Audit")
 
 
 def _who(task: Task) -> Row:
@@ -50,6 +60,7 @@ def index(call: Call) -> Json:
 def task_status(call: Call) -> Json:
     """Answer ``GET …/tasks/{upid}/status``."""
     task = _task(call)
+    _demand_sight(call, task)
     row: Row = {
         "upid": task.upid,
         "node": task.node,
@@ -75,16 +86,29 @@ def log(call: Call) -> Json | SimResponse:
     if task is None:
         call.extra["total"] = 1
         return [{"n": 1, "t": "unable to open file - No such file or directory"}]
+    _demand_sight(call, task)
+    if call.flag("download"):
+        return _download(call, task)
     start, limit = call.number("start"), call.number("limit", _LOG_LINES)
     lines = task.log[start : start + limit] if limit else task.log[start:]
     call.extra["total"] = len(task.log)
     return [{"n": start + offset + 1, "t": line} for offset, line in enumerate(lines)]
 
 
+def _download(call: Call, task: Task) -> SimResponse:
+    if "start" in call.params or "limit" in call.params:
+        raise ApiError("'download' cannot be used together with 'start' or 'limit' parameters")
+    began = datetime.fromtimestamp(task.start_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return SimResponse(
+        file=f"task-{task.node}-{task.type}-{began}.log",
+        content="".join(f"{line}\n" for line in task.log).encode(),
+    )
+
+
 def stop(call: Call) -> Json:
     """Answer ``DELETE …/tasks/{upid}``."""
     task = _task(call)
-    if task.user != call.who.full:
+    if not _is_own(call, task):
         call.demand(f"/nodes/{task.node}", "Sys.Modify")
     workers.kill(call.world, task, "received interrupt")
     return None
@@ -155,8 +179,10 @@ def cluster_list(call: Call) -> Json:
     world = call.world
     count = dict.fromkeys(world.nodes, 0)
     rows: list[Row] = []
+    sees_all = call.may("/", "Sys.Audit")
     for task in reversed(world.tasks.values()):
-        if not _may_see(call, task):
+        # A token is nobody's name here, not even its own: `tasks` in PVE/API2/Cluster.pm.
+        if not sees_all and task.user.partition("!")[0] != call.who.full:
             continue
         if task.end_at is not None:
             count[task.node] += 1

@@ -43,7 +43,8 @@ class SimResponse:
     ``blocked`` means: no answer yet, the call waits for a lock; ask again a little later
     with ``waited_s`` grown. ``empty`` answers have no body at all (401, 595). ``lost``
     answers never reach the client although the call was carried out; ``half`` ones are
-    cut in the middle of the body.
+    cut in the middle of the body. ``hops`` are the ``Connection`` headers of the daemons that
+    an answer came through. ``file`` names an answer that is a text to be kept, ``content``.
     """
 
     status: int = 200
@@ -58,12 +59,14 @@ class SimResponse:
     empty: bool = False
     lost: bool = False
     half: bool = False
-    proxied: bool = False
+    hops: tuple[str, ...] = ()
+    file: str = ""
+    content: bytes = b""
 
     def body(self) -> bytes:
         """Return the JSON document that the node sends."""
-        if self.empty:
-            return b""
+        if self.empty or self.file:
+            return self.content
         head: Row = dict(self.extra)
         if self.errors is not None:
             head["errors"] = dict(self.errors)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from tests.contract.player import Played
+from tests.contract.recordings import Exchange
+from tests.contract.wire import Answer
 
 _HIDE = (
     (re.compile(r"UPID:[\w-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:"), "UPID:"),
@@ -71,6 +72,7 @@ class Verdict:
     texts: bool | None
     config: bool | None
     outcome: bool | None
+    headers: bool | None
     why: str = ""
 
 
@@ -79,17 +81,16 @@ class _Diff:
     lines: list[str] = field(default_factory=list)
 
 
-def judge(played: Played) -> Verdict:
-    """Compare one played exchange with its recording."""
-    exchange, response = played.exchange, played.response
-    same_status = exchange.status == response.status
+def judge(exchange: Exchange, answer: Answer) -> Verdict:
+    """Compare an answer with the recorded one."""
+    same_status = exchange.status == answer.status
     diff = _Diff()
     if not same_status:
-        diff.lines.append(f"status {response.status} {response.reason} not {exchange.status}")
-    texts = _texts(played, diff) if exchange.status != 200 else None
+        diff.lines.append(f"status {answer.status} {answer.reason} not {exchange.status}")
+    texts = _texts(exchange, answer, diff) if exchange.status != 200 else None
     config = outcome = None
     if exchange.status == 200 and same_status and exchange.is_json:
-        ours, theirs = played.value(), exchange.data
+        ours, theirs = answer.data, exchange.data
         if exchange.method == "GET" and re.search(r"/(qemu|lxc)/\d+/config$", exchange.path):
             config = _same(hide(ours), hide(theirs), diff, "config", values=True)
         elif exchange.path.endswith("/status") and "/tasks/" in exchange.path:
@@ -101,9 +102,10 @@ def judge(played: Played) -> Verdict:
         outcome = False
     elif exchange.status == 200 and exchange.path.endswith("/config"):
         config = False if exchange.method == "GET" else None
+    headers = _headers(exchange, answer, diff) if same_status else None
     grade = Grade.DIFFERS
     if not diff.lines:
-        raw_equal = exchange.is_json and played.response.value() == exchange.data
+        raw_equal = exchange.is_json and answer.data == exchange.data
         grade = Grade.EQUAL if raw_equal else Grade.NORMALISED
     return Verdict(
         grade=grade,
@@ -111,8 +113,31 @@ def judge(played: Played) -> Verdict:
         texts=texts,
         config=config,
         outcome=outcome,
+        headers=headers,
         why="; ".join(diff.lines[:6]),
     )
+
+
+def _headers(exchange: Exchange, answer: Answer, diff: _Diff) -> bool | None:
+    """Compare the headers, in their order; of some only that they are there."""
+    if answer.headers is None or not exchange.sent or _retires(exchange):
+        return None
+    ours, theirs = _shown(answer.headers), _shown(exchange.sent)
+    if ours != theirs:
+        diff.lines.append(f"headers {ours} not {theirs}")
+    return ours == theirs
+
+
+def _retires(exchange: Exchange) -> bool:
+    """Return whether that worker of the proxy answered its thousandth request and went."""
+    said = [value for name, value in exchange.sent if name == "Connection"]
+    is_upload = exchange.headers.get("content-type", "").startswith("multipart/")
+    return exchange.status == 200 and said == ["close"] and not is_upload
+
+
+def _shown(headers: tuple[tuple[str, str], ...]) -> list[str]:
+    own = {"Date", "Expires", "Content-Length", "Content-Disposition"}
+    return [name if name in own else f"{name}: {value}" for name, value in headers]
 
 
 def hide(value: Any) -> Any:
@@ -128,20 +153,21 @@ def hide(value: Any) -> Any:
     return value
 
 
-def _texts(played: Played, diff: _Diff) -> bool:
-    exchange, response = played.exchange, played.response
-    same = bool(hide(response.reason) == hide(exchange.reason))
+def _texts(exchange: Exchange, answer: Answer, diff: _Diff) -> bool:
+    same = bool(hide(answer.reason) == hide(exchange.reason))
     if not same:
-        diff.lines.append(f"reason '{response.reason}' not '{exchange.reason}'")
-    ours, theirs = hide(dict(response.errors or {})), hide(exchange.answer.get("errors") or {})
+        diff.lines.append(f"reason '{answer.reason}' not '{exchange.reason}'")
+    ours, theirs = hide(dict(answer.errors)), hide(exchange.answer.get("errors") or {})
     if ours != theirs:
         diff.lines.append(f"errors {ours} not {theirs}")
         same = False
     wanted = exchange.answer.get("message")
     is_told = exchange.is_json and bool(exchange.text)
-    if is_told and hide(response.message) != hide(wanted):
-        diff.lines.append(f"message {response.message!r} not {wanted!r}")
+    if is_told and hide(answer.message) != hide(wanted):
+        diff.lines.append(f"message {answer.message!r} not {wanted!r}")
         same = False
+    if answer.headers is not None and not exchange.is_json:
+        same = _same(hide(answer.body.decode()), hide(exchange.text), diff, "body", values=True)
     return same
 
 

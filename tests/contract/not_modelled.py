@@ -7,6 +7,9 @@ calls none of it.
 from collections.abc import Mapping
 
 REASONS: Mapping[str, str] = {
+    "/": "the web interface itself",
+    "/api2/html/version": "pages for people without the web interface",
+    "/api2/htmljs/version": "pages for people without the web interface",
     "/cluster/sdn": "virtual networks are laid by the network's own tools",
     "/cluster/mapping": "device mappings belong to hardware that no guest here has",
     "/cluster/replication": "replication between local ZFS pools is not simulated",
@@ -34,6 +37,9 @@ REASONS: Mapping[str, str] = {
     "/nodes/{node}/subscription": "the host's subscription",
     "/nodes/{node}/vzdump/defaults": "defaults for the backup form of the web interface",
 }
+
+PAGES = frozenset({"/", "/api2/html/version", "/api2/htmljs/version"})
+"""What is no API: the simulator answers that there is no such file, or formatter."""
 
 
 def reason(template: str) -> str | None:

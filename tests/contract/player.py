@@ -7,16 +7,17 @@ is learned from paired answers and put into later requests.
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from qlop.ports import Json
-from qlop.sim import forms, script, status
+from qlop.sim import forms, schema, script, status
 from qlop.sim.cluster import Cluster
-from qlop.sim.wire import ApiError, SimRequest, SimResponse, extjs
+from qlop.sim.wire import SimRequest
 from tests.contract import worlds
 from tests.contract.recordings import Exchange, Note
+from tests.contract.wire import Answer, Transport, Wire
 
 _VOLATILE = (
     re.compile(r"UPID:[\w-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:]+:[^:]*:[^:]+:"),
@@ -42,15 +43,11 @@ def _bytes(body: str) -> bytes:
 
 @dataclass(slots=True)
 class Played:
-    """A recorded exchange and what the simulator answered to it."""
+    """A recorded exchange and what was answered to it; ``None``: it could not be played."""
 
     exchange: Exchange
-    response: SimResponse
+    answer: Answer | None
     template: str
-
-    def value(self) -> Any:
-        """Return the simulator's ``data`` as a client decodes it."""
-        return self.response.value() if not self.response.empty else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +60,7 @@ class Player:
     """
 
     cluster: Cluster
+    transport: Transport
     acts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     contacted: str = ""
     names: dict[str, str] = field(default_factory=dict)
@@ -107,56 +105,62 @@ class Player:
 
     def _exchange(self, exchange: Exchange) -> Played:
         now = max(self.cluster.now, exchange.at - exchange.seconds)
-        template, response = self._call(exchange, now)
-        if exchange.is_json and "/tasks/" in exchange.path:
-            response = self._await_task(exchange, response)
-        if exchange.path.endswith("/cluster/resources"):
-            response = self._await_push(exchange, response)
-        if not response.empty:
-            self._learn(exchange.data, response.value())
-        return Played(exchange, response, template)
+        wire, answer = self._call(exchange, now)
+        if answer is not None and exchange.is_json and "/tasks/" in exchange.path:
+            answer = self._await_task(exchange, answer)
+        if answer is not None and exchange.path.endswith("/cluster/resources"):
+            answer = self._await_push(exchange, answer)
+        if answer is not None:
+            self._learn(exchange.data, answer.data)
+        return Played(exchange, answer, template_of(wire))
 
-    def _call(self, exchange: Exchange, now: float) -> tuple[str, SimResponse]:
-        if not exchange.path.startswith(("/api2/json", "/api2/extjs")):
-            return exchange.path, SimResponse(status=0)
+    def _call(self, exchange: Exchange, now: float) -> tuple[Wire, Answer | None]:
         self.cluster.advance(now)
         self._adopt_task(exchange.path)
-        path = self._translate(re.sub("^/api2/(json|extjs)", "", exchange.path))
-        path = re.sub("/+", "/", f"/{path}").rstrip("/") or "/"
-        found = self.cluster._table.find(exchange.method, path)  # noqa: SLF001
-        template = found[0].template if found else path
-        try:
-            params = forms.parameters(
-                exchange.method,
-                exchange.query,
-                exchange.headers,
-                _bytes(exchange.body or ""),
-            )
-        except ApiError as error:
-            return template, error.response()
-        content_type = exchange.headers.get("content-type", "")
-        request = SimRequest(
+        wire = Wire(
             method=exchange.method,
-            path=path,
-            upload=forms.uploaded(content_type, _bytes(exchange.body or "")),
-            params={
-                name: self.pids.get(str(value), str(value))
-                if name == "pid"
-                else self._translate_value(value)
-                for name, value in params.items()
-            },
-            authorization=self._authorization(exchange.headers),
-            node=self.contacted if self.cluster.world.is_reachable(self.contacted) else "",
+            target=self._target(exchange.url),
+            headers={name: self._header(value) for name, value in exchange.headers.items()},
+            body=self._body(exchange),
         )
-        response = self.cluster.handle(request, now)
-        waited_s = 0.0
-        while response.blocked:
-            waited_s += _POLL_S
-            response = self.cluster.handle(replace(request, waited_s=waited_s), now + waited_s)
-        self.cluster.advance(now + waited_s + response.delay_s)
-        if exchange.path.startswith("/api2/extjs"):
-            response = extjs(response)
-        return template, response
+        return wire, self.transport.send(wire, now)
+
+    def _target(self, url: str) -> str:
+        path, mark, query = url.partition("?")
+        renamed = self._translate(unquote(path))
+        if renamed != unquote(path):
+            path = quote(renamed, safe="/")
+        return f"{path}{mark}{self._form(query)}"
+
+    def _header(self, value: str) -> str:
+        renamed = self._translate(unquote(value))
+        return value if renamed == unquote(value) else renamed
+
+    def _body(self, exchange: Exchange) -> bytes:
+        body = exchange.body or ""
+        kind = exchange.headers.get("content-type", "").partition(";")[0]
+        if kind == "application/json":
+            body = self._translate(body)
+        elif kind in {"", "application/x-www-form-urlencoded"}:
+            body = self._form(body)
+        return _bytes(body)
+
+    def _form(self, text: str) -> str:
+        """Return a form with names put in; one in which there are none stays as it is."""
+        fields = forms.urlencoded(text)
+        renamed = {
+            name: self.pids.get(str(value), value)
+            if name == "pid"
+            else self._translate_value(value)
+            for name, value in fields.items()
+        }
+        if renamed == fields:
+            return text
+        return "&".join(
+            f"{quote(name, safe='')}={quote(str(one), safe='')}"
+            for name, value in renamed.items()
+            for one in (value if isinstance(value, list) else [value])
+        )
 
     def _adopt_task(self, text: str) -> None:
         """Pair a task that only now is asked for with the simulator's latest of its kind."""
@@ -170,24 +174,20 @@ class Player:
                     self.names[upid] = task.upid
                     break
 
-    def _authorization(self, headers: Mapping[str, str]) -> str | None:
-        known = {name: self._translate(unquote(value)) for name, value in headers.items()}
-        return forms.authorization(known)
-
-    def _await_task(self, exchange: Exchange, response: SimResponse) -> SimResponse:
+    def _await_task(self, exchange: Exchange, answer: Answer) -> Answer:
         """Wait as the recorded client did: until the task that had ended there ends here."""
         wanted = exchange.data
         ended = isinstance(wanted, dict) and wanted.get("status") == "stopped"
         if not ended or not exchange.path.endswith("/status"):
-            return response
+            return answer
         for _ in range(_POLLS_MAX):
-            shown = response.value()
+            shown = answer.data
             if not isinstance(shown, dict) or shown.get("status") != "running":
                 break
-            _, response = self._call(exchange, self.cluster.now + _POLL_S)
-        return response
+            answer = self._call(exchange, self.cluster.now + _POLL_S)[1] or answer
+        return answer
 
-    def _await_push(self, exchange: Exchange, response: SimResponse) -> SimResponse:
+    def _await_push(self, exchange: Exchange, answer: Answer) -> Answer:
         """Let the status daemons speak where the recorded ones had spoken already.
 
         The phase of their ten seconds is the host's own.
@@ -206,10 +206,10 @@ class Player:
             if any(recorded == now != pushed for recorded, now, pushed in pairs):
                 late.add(guest.node)
         if not late:
-            return response
+            return answer
         for node in late:
             world.publish(node, functools.partial(status.see, world))
-        return self._call(exchange, self.cluster.now)[1]
+        return self._call(exchange, self.cluster.now)[1] or answer
 
     def _learn(self, recorded: Any, simulated: Any) -> None:
         if isinstance(recorded, dict) and isinstance(simulated, dict):
@@ -256,3 +256,10 @@ class Player:
                 if found in self.names:
                     text = text.replace(found, self.names[found])
         return text
+
+
+def template_of(wire: Wire) -> str:
+    """Return the API's route that a request is for; its path if there is none."""
+    path = re.sub("/+", "/", re.sub("^/api2/(json|extjs)", "", wire.path)).rstrip("/") or "/"
+    found = schema.table().find(wire.method, path)
+    return found[0].template if found else path

@@ -18,8 +18,8 @@ SCHEMAS = ROOT / "schema"
 class Exchange:
     """One recorded call: what was asked and what the real server said.
 
-    ``at`` is when the answer was sent, ``seconds`` how long it took. ``data`` is ``None``
-    where the body was no JSON document. ``moved``: it was recorded out of its number's order.
+    ``at`` is when the answer was sent, ``seconds`` how long it took, ``sent`` its headers as
+    they were. ``data`` is ``None`` where the body was no JSON document. ``moved``: it was recorded out of its number's order.
     """
 
     n: int
@@ -32,6 +32,7 @@ class Exchange:
     seconds: float
     status: int
     reason: str
+    sent: tuple[tuple[str, str], ...] = ()
     answer: Mapping[str, Any] = field(default_factory=dict)
     is_json: bool = True
     text: str = ""
@@ -183,6 +184,7 @@ def _exchange(raw: Mapping[str, Any], last: float) -> Exchange:
         seconds=float(raw.get("seconds") or 0.0),
         status=response["status"],
         reason=response["reason"] or "",
+        sent=tuple((name, value) for name, value in response.get("headers") or []),
         answer=answer if isinstance(answer, dict) else {},
         is_json=isinstance(answer, dict),
         text=text,

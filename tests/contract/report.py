@@ -1,19 +1,28 @@
 """Play every recording against the simulator and say how far they agree.
 
 ``python -m tests.contract.report`` prints the table of endpoints and, below it, the shares;
-``python -m tests.contract.report ha`` prints each difference of the story ``ha``.
+``python -m tests.contract.report ha`` prints each difference of the story ``ha``. Requests go
+over HTTPS, or with ``--in-process`` by calls.
 """
 
+import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from qlop.sim.cluster import Cluster
 from tests.contract import acts, compare, not_modelled, worlds
 from tests.contract.compare import Grade, Verdict
+from tests.contract.https import OverHttps
+from tests.contract.inprocess import InProcess
 from tests.contract.player import Played, Player
-from tests.contract.recordings import STORIES, Story
+from tests.contract.recordings import STORIES, Exchange, Story
+from tests.contract.wire import Answer, Transport
 
 _UNMODELLED = 501
+
+Carrier = Callable[[Cluster, str], Transport]
+"""Makes a way to a cluster, by the node that is contacted."""
 
 
 @dataclass(slots=True)
@@ -53,26 +62,39 @@ class Report:
     core: dict[str, Share] = field(default_factory=dict)
     all: dict[str, Share] = field(default_factory=dict)
     unexplained: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
 
-    def add(self, played: Played, verdict: Verdict) -> None:
-        """Count one exchange."""
-        scopes = [self.all, self.core] if compare.is_core(played.template) else [self.all]
-        for scope in scopes:
-            for name in ("status", "texts", "config", "outcome"):
-                scope.setdefault(name, Share()).add(getattr(verdict, name))
-            scope.setdefault("answer", Share()).add(verdict.grade is not Grade.DIFFERS)
-        endpoint = f"{played.exchange.method} {played.template}"
+    def add(self, played: Played) -> None:
+        """Judge and count one exchange."""
+        exchange, answer = played.exchange, played.answer
+        endpoint = f"{exchange.method} {played.template}"
         row = self.rows.setdefault(endpoint, Row())
-        if _is_unmodelled(played):
+        if answer is None:
+            row.not_modelled += 1
+            return
+        verdict = compare.judge(exchange, answer)
+        self._count(played.template, verdict)
+        if _is_unmodelled(played.template, exchange, answer):
             row.not_modelled += 1
             if not_modelled.reason(played.template) is None:
                 self.unexplained.append(endpoint)
-        elif verdict.grade is Grade.EQUAL:
-            row.equal += 1
-        elif verdict.grade is Grade.NORMALISED:
-            row.normalised += 1
-        else:
-            row.differs += 1
+            return
+        match verdict.grade:
+            case Grade.EQUAL:
+                row.equal += 1
+            case Grade.NORMALISED:
+                row.normalised += 1
+            case Grade.DIFFERS:
+                row.differs += 1
+                self.differences.append(
+                    f"{exchange.n} {exchange.method} {exchange.url}\n    {verdict.why}"
+                )
+
+    def _count(self, template: str, verdict: Verdict) -> None:
+        for scope in [self.all, self.core] if compare.is_core(template) else [self.all]:
+            for name in ("status", "texts", "config", "outcome", "headers"):
+                scope.setdefault(name, Share()).add(getattr(verdict, name))
+            scope.setdefault("answer", Share()).add(verdict.grade is not Grade.DIFFERS)
 
     def text(self) -> str:
         """Return the table of endpoints and the shares, for people."""
@@ -91,45 +113,50 @@ class Report:
         return "\n".join(lines)
 
 
-def _is_unmodelled(played: Played) -> bool:
-    return played.response.status == _UNMODELLED != played.exchange.status
+def _is_unmodelled(template: str, exchange: Exchange, answer: Answer) -> bool:
+    if template in not_modelled.PAGES:
+        return True
+    return answer.status == _UNMODELLED != exchange.status
 
 
-def judged(story: Story) -> Iterator[tuple[Played, Verdict]]:
-    """Play a story and judge each of its exchanges."""
+def play(story: Story, carrier: Carrier) -> Iterator[Played]:
+    """Yield each exchange of a story with the simulator's answer."""
     entries = story.entries()
     cluster, contacted = worlds.cluster_for(entries)
-    by_hand = acts.ACTS.get(story.name, {})
-    player = Player(cluster=cluster, acts=by_hand, contacted=contacted)
-    for played in player.play(entries):
-        yield played, compare.judge(played)
+    transport = carrier(cluster, contacted)
+    try:
+        player = Player(
+            cluster=cluster,
+            transport=transport,
+            acts=acts.ACTS.get(story.name, {}),
+            contacted=contacted,
+        )
+        yield from player.play(entries)
+    finally:
+        transport.close()
 
 
-def play_all() -> Report:
-    """Play all stories."""
+def play_all(carrier: Carrier, names: list[str] | None = None) -> Report:
+    """Play all stories, or those that are named."""
     report = Report()
     for story in STORIES:
-        for played, verdict in judged(story):
-            report.add(played, verdict)
+        if not names or story.name in names:
+            for played in play(story, carrier):
+                report.add(played)
     return report
-
-
-def _differences(name: str) -> Iterator[str]:
-    for story in STORIES:
-        if story.name != name:
-            continue
-        for played, verdict in judged(story):
-            if verdict.grade is Grade.DIFFERS:
-                exchange = played.exchange
-                yield f"{exchange.n} {exchange.method} {exchange.url}\n    {verdict.why}"
 
 
 def main() -> None:
     """Print the table, or the differences of the stories that are named."""
-    if not sys.argv[1:]:
-        sys.stdout.write(f"{play_all().text()}\n")
-    for name in sys.argv[1:]:
-        sys.stdout.writelines(f"{line}\n" for line in _differences(name))
+    parser = argparse.ArgumentParser(prog="python -m tests.contract.report")
+    parser.add_argument("stories", nargs="*", metavar="STORY")
+    parser.add_argument("--in-process", action="store_true", help="call, instead of HTTPS")
+    given = parser.parse_args()
+    report = play_all(InProcess if given.in_process else OverHttps, given.stories)
+    if given.stories:
+        sys.stdout.writelines(f"{line}\n" for line in report.differences)
+    else:
+        sys.stdout.write(f"{report.text()}\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Over HTTPS the simulator looks like PVE: certificate, reason phrases, forms, lost answers."""
 
 import ssl
+import zlib
 from collections.abc import Iterator
 from http.client import HTTPResponse, HTTPSConnection, RemoteDisconnected
 from typing import Any
@@ -42,6 +43,9 @@ def ask(
         text = response.read()
     finally:
         connection.close()
+    encoding = response.headers["Content-Encoding"]
+    if encoding is not None:
+        text = zlib.decompress(text, 47 if encoding == "gzip" else 15)
     try:
         return response, orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -85,6 +89,43 @@ def test_utf8_and_equals_signs_survive_a_form(server: SimServer) -> None:
     assert response.status == 200
     _, body = ask(server, "GET", "/api2/json/nodes/pve1/qemu/9001/config")
     assert body["data"]["description"].rstrip("\n") == "a=b; ü\nnext"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"), [("gzip, deflate", "gzip"), ("deflate", "deflate"), ("", None)]
+)
+def test_long_answers_are_compressed_for_those_who_ask(
+    server: SimServer, accepted: str, encoding: str | None
+) -> None:
+    headers = {"Accept-Encoding": accepted or "identity"}
+    response, body = ask(server, "GET", "/api2/json/cluster/resources", **headers)
+    assert response.headers["Content-Encoding"] == encoding
+    assert body["data"]
+
+
+def test_a_hundredth_request_is_the_last_of_its_connection(server: SimServer) -> None:
+    url = urlsplit(server.url)
+    context = ssl.create_default_context(cafile=server.ca_file)
+    connection = HTTPSConnection(str(url.hostname), url.port, context=context, timeout=10)
+    said = []
+    for _ in range(100):
+        connection.request("GET", "/api2/json/version", headers={"Authorization": AUTHORIZATION})
+        response = connection.getresponse()
+        response.read()
+        said.append(response.headers["Connection"])
+    connection.close()
+    assert said == ["Keep-Alive"] * 99 + ["close"]
+
+
+def test_what_is_too_long_is_refused_unread_and_whoever_asks_comes_first(
+    server: SimServer,
+) -> None:
+    form = "description=" + "x" * 600_000
+    path = "/api2/json/nodes/pve1/qemu/9001/config"
+    known, _ = ask(server, "PUT", path, form)
+    unknown, _ = ask(server, "PUT", path, form, Authorization="")
+    assert (known.status, known.reason) == (501, "for data too large")
+    assert (unknown.status, unknown.reason) == (401, "No ticket")
 
 
 def test_a_node_that_is_down_refuses_connections_until_it_is_back(server: SimServer) -> None:
