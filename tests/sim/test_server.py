@@ -97,7 +97,7 @@ def test_utf8_and_equals_signs_survive_a_form(server: SimServer) -> None:
 def test_long_answers_are_compressed_for_those_who_ask(
     server: SimServer, accepted: str, encoding: str | None
 ) -> None:
-    headers = {"Accept-Encoding": accepted or "identity"}
+    headers: dict[str, Any] = {"Accept-Encoding": accepted or "identity"}
     response, body = ask(server, "GET", "/api2/json/cluster/resources", **headers)
     assert response.headers["Content-Encoding"] == encoding
     assert body["data"]
