@@ -184,6 +184,7 @@ class Engine:
             nodes=nodes,
             subjects=subjects,
             unmanaged=plan.unmanaged,
+            unknown=plan.unknown,
             findings=(*force.findings, *_remarks(self.observer), *broken),
             gaps=observed.gaps,
             orders=status.orders(source),

@@ -83,6 +83,7 @@ def blind(
         nodes=before.nodes if before is not None else (),
         subjects=before.subjects if before is not None else (),
         unmanaged=before.unmanaged if before is not None else (),
+        unknown=before.unknown if before is not None else (),
         findings=findings,
         gaps=(stalled,),
         orders=before.orders if before is not None else (),

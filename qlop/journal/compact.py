@@ -11,6 +11,7 @@ from datetime import datetime
 from qlop.model.action import Verb
 from qlop.model.history import (
     EXPECTS_CLOUD_INIT,
+    EXPECTS_OWNER,
     EXPECTS_SEAL,
     EXPECTS_SNAPSHOT,
     Dispatched,
@@ -134,6 +135,7 @@ def _roles(unit: _Unit) -> Iterator[tuple[object, ...]]:
     if intended.verb in {Verb.CREATE, Verb.CLONE}:
         yield ("made well", place)
         yield ("made under", intended.vmid)
+        yield ("belongs", intended.vmid)
     if intended.verb in {Verb.REGENERATE, Verb.START, Verb.REBOOT, Verb.DESTROY}:
         yield ("paid", intended.subject)
     if intended.verb is Verb.START:
@@ -141,6 +143,7 @@ def _roles(unit: _Unit) -> Iterator[tuple[object, ...]]:
     if intended.verb is Verb.DESTROY:
         yield ("destroyed", place)
         yield ("made under", intended.vmid)
+        yield ("belongs", intended.vmid)
 
 
 def _written_roles(intended: Intended) -> Iterator[tuple[object, ...]]:
@@ -148,6 +151,8 @@ def _written_roles(intended: Intended) -> Iterator[tuple[object, ...]]:
     place = (intended.service, intended.index)
     if EXPECTS_SEAL in intended.expects:
         yield ("sealed", place)
+    if EXPECTS_OWNER in intended.expects:
+        yield ("belongs", intended.vmid)
     if EXPECTS_CLOUD_INIT in intended.expects:
         yield ("owing", intended.subject)
     if is_visible(intended.verb, intended.impact):

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from qlop.model.action import Verb
+from qlop.model.belonging import Belonging
 from qlop.model.guest import GuestKind
 from qlop.model.halfmade import HalfMade
 from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, ServiceName, Upid, VmId
@@ -25,6 +26,10 @@ EXPECTS_SEAL = "seal"
 EXPECTS_CLOUD_INIT = "cloud-init"
 EXPECTS_DIGEST = "digest"
 EXPECTS_SNAPSHOT = "snapshot"
+EXPECTS_OWNER = "owner"
+"""``OURS`` if the action writes the owner mark of a guest to be adopted, ``NOBODYS`` if it
+takes the mark away."""
+OURS, NOBODYS = "ours", "nobodys"
 
 
 class Ending(Enum):
@@ -215,6 +220,8 @@ class History:
     """Those that stand."""
     half_made: Mapping[VmId, HalfMade] = field(default_factory=dict)
     """Creations that broke off, until one under the same VMID comes to its end."""
+    belongings: Mapping[VmId, Belonging] = field(default_factory=dict)
+    """The places of guests that were made or adopted, and not destroyed or released since."""
 
 
 def fold(records: Iterable[JournalRecord]) -> History:
@@ -241,6 +248,7 @@ class Folding:
         self._trying = Trials()
         self._tombstones: dict[VmId, Tombstone] = {}
         self._half_made: dict[VmId, HalfMade] = {}
+        self._belongings: dict[VmId, Belonging] = {}
         self._history: History | None = None
 
     def add(self, record: JournalRecord) -> None:
@@ -273,6 +281,7 @@ class Folding:
                 **self._trying.folded(),
                 tombstones=dict(self._tombstones),
                 half_made=dict(self._half_made),
+                belongings=dict(self._belongings),
             )
         return self._history
 
@@ -375,6 +384,7 @@ class Folding:
                     self._reservations[place] = replace(reserved, sealed=True)
                 if EXPECTS_CLOUD_INIT in intended.expects:
                     self._owing.add(intended.subject)
+                self._change_owner(intended)
             case Verb.REGENERATE | Verb.START | Verb.REBOOT:
                 self._owing.discard(intended.subject)
                 if intended.verb is Verb.START and reserved is not None:
@@ -384,14 +394,23 @@ class Folding:
                     del self._reservations[place]
                 self._tombstones.pop(intended.vmid, None)
                 self._half_made.pop(intended.vmid, None)
+                self._belongings.pop(intended.vmid, None)
                 self._owing.discard(intended.subject)
             case _:
                 pass
+
+    def _change_owner(self, intended: Intended) -> None:
+        whose = intended.expects.get(EXPECTS_OWNER)
+        if whose == OURS:
+            self._belongings[intended.vmid] = _belonging(intended)
+        if whose == NOBODYS:
+            self._belongings.pop(intended.vmid, None)
 
     def _be_born(self, intended: Intended) -> None:
         """Take in that a guest was made: a clone is not sealed yet."""
         self._tombstones.pop(intended.vmid, None)
         self._half_made.pop(intended.vmid, None)
+        self._belongings[intended.vmid] = _belonging(intended)
         place = (intended.service, intended.index)
         reserved = self._reservations.get(place)
         if reserved is None:
@@ -405,6 +424,10 @@ class Folding:
         if flying is None or flying.intended.attempt != record.attempt:
             return None
         return flying if flying.intended.action == record.action else None
+
+
+def _belonging(intended: Intended) -> Belonging:
+    return Belonging(service=intended.service, index=intended.index, name=intended.subject)
 
 
 def _attempt(flying: Inflight, finished: Finished) -> Attempt:

@@ -124,6 +124,8 @@ class Plan:
     verdicts: Mapping[GuestName, SubjectVerdict]
     unmanaged: tuple[Unmanaged, ...] = ()
     """Guests that are not ours, by VMID."""
+    unknown: tuple[Unmanaged, ...] = ()
+    """Guests of which nobody can say whose they are, by VMID."""
     findings: tuple[Finding, ...] = ()
     judgments: tuple[Judged, ...] = ()
     """What is to be written down of trials, whatever becomes of the actions."""

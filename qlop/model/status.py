@@ -82,6 +82,8 @@ class Status:
     """What waits for somebody's approval."""
     fuses: tuple[BlownFuse, ...] = ()
     """What is too much at once, and waits to be acknowledged."""
+    unknown: tuple[Unmanaged, ...] = ()
+    """Guests whose configuration could not be read, so that nobody can say whose they are."""
 
     @property
     def ready(self) -> int:

@@ -1,4 +1,4 @@
-"""Name a guest that is not ours, and say why it is not."""
+"""Name a guest that is not ours, or of which that is not known, and say why."""
 
 from dataclasses import dataclass
 

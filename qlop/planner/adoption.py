@@ -12,7 +12,7 @@ from qlop.model.action import ConfigureGuest
 from qlop.model.consent import Consent, Consents
 from qlop.model.desired import DesiredGuest, ExistingSource
 from qlop.model.guest import GuestKind, OptionValue, Power
-from qlop.model.history import EXPECTS_DIGEST
+from qlop.model.history import EXPECTS_DIGEST, EXPECTS_OWNER, NOBODYS, OURS
 from qlop.model.ids import ClusterName, GuestName
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
@@ -238,13 +238,14 @@ def _step(
         set=written,
         delete=deleted,
     )
+    whose = OURS if parse_mark(written.get("description", "")) else NOBODYS
     return Step(
         action=action,
         reason=reason,
         impact=Impact.NONE,
         premise=Premise(mark=have.mark, witness=have.witness),
         takes=(f"node:{guest.node}",),
-        expects={EXPECTS_DIGEST: have.digest},
+        expects={EXPECTS_DIGEST: have.digest, EXPECTS_OWNER: whose},
         changes=tuple(changes),
     )
 

@@ -6,13 +6,17 @@ from qlop.model.observed import ObservedGuest
 from qlop.model.owner import OwnerMark, mark_text
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import existence, halfmade, ownership, placement
+from qlop.planner import existence, halfmade, ownership, placement, unread
 from qlop.planner.draft import Draft
 from qlop.planner.step import place_of
 
 
 def plan_guest(draft: Draft, want: DesiredGuest) -> None:
     """Note how a guest that is not there comes into being, or why it may not."""
+    unseen = unread.hold(draft, place_of(want))
+    if unseen is not None:
+        draft.conclude(want.name, unseen[0].vmid, unseen[1])
+        return
     vmid = _vmid(draft, want)
     held = _evidence_hold(draft, want)
     if held is None and isinstance(vmid, Held):

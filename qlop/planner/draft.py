@@ -152,7 +152,7 @@ class Draft:
         if self._reconsider_at is None or at < self._reconsider_at:
             self._reconsider_at = at
 
-    def frozen(self, unmanaged: tuple[Unmanaged, ...]) -> Plan:
+    def frozen(self, unmanaged: tuple[Unmanaged, ...], unknown: tuple[Unmanaged, ...]) -> Plan:
         """Return the plan."""
         return Plan(
             revision=self.source.desired.revision,
@@ -161,6 +161,7 @@ class Draft:
             ),
             verdicts=self.verdicts,
             unmanaged=unmanaged,
+            unknown=unknown,
             judgments=tuple(self.judgments),
             reconsider_at=self._reconsider_at,
             needs_room=self.capacity.was_asked,

@@ -27,6 +27,7 @@ from qlop.planner import (
     rollout,
     stranger,
     suspend,
+    unread,
     unsettled,
 )
 from qlop.planner.draft import Draft
@@ -45,7 +46,7 @@ def plan(source: PlanInput) -> Plan:
         for name, guest in source.desired.guests.items():
             owned = draft.ownership.owned.get(place_of(guest))
             draft.conclude(name, owned.vmid if owned is not None else None, blocked)
-        return draft.frozen(stranger.unmanaged(draft))
+        return draft.frozen(stranger.unmanaged(draft), unread.unknown(draft))
     missing = []
     wanted = [source.desired.guests[name] for name in sorted(source.desired.guests)]
     settled = [want for want in wanted if not unsettled.hold(draft, want.name, place_of(want))]
@@ -61,13 +62,14 @@ def plan(source: PlanInput) -> Plan:
         birth.plan_guest(draft, want)
     orphan.plan_orphans(draft)
     unsettled.hold_rest(draft)
+    unread.hold_orphans(draft)
     suspend.hold_suspended(draft)
     strikes = fuse.wave(draft)
     dependency.keep_dependencies(draft)
     rollout.keep_order(draft)
     gates.keep_budgets(draft)
     fuse.blow(draft, strikes)
-    return draft.frozen(stranger.unmanaged(draft))
+    return draft.frozen(stranger.unmanaged(draft), unread.unknown(draft))
 
 
 def _world_hold(source: PlanInput) -> Held | None:

@@ -82,6 +82,10 @@ def status_page(
         _tombstones(status.subjects, now),
         _remedies(status.subjects),
         _list(
+            "Whose they are is not known",
+            [escape(f"{one}, on {one.node}: {one.why}") for one in status.unknown],
+        ),
+        _list(
             "Not managed, left alone",
             [escape(f"{one}, on {one.node}: {one.why}") for one in status.unmanaged],
         ),

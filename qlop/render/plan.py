@@ -265,6 +265,7 @@ def plan_document(plan: Plan) -> Document:
         "actions": [_action_document(planned) for planned in plan.actions],
         "verdicts": [verdict_document(one) for _, one in sorted(plan.verdicts.items())],
         "unmanaged": plain_value(plan.unmanaged),
+        "unknown": plain_value(plan.unknown),
         "asks": [ask_document(planned) for planned in plan.asks],
         "fuses": plain_value(plan.fuses),
         "findings": [finding_document(finding) for finding in plan.findings],

@@ -31,6 +31,8 @@ CONDITION_WORDS = {
     Condition.UNKNOWN: "health unknown",
 }
 NO_QUORUM = "The cluster has no quorum: qlop only observes."
+_BLIND = frozenset({Hold.OBSERVATION_INCOMPLETE, Hold.CONFIG_UNREAD, Hold.AMBIGUOUS})
+"""Holds with which a guest that is not seen may exist all the same."""
 UNMANAGED_SHOWN = 10
 """Of so many guests that are not ours the status tells; ``--unmanaged`` tells of all."""
 MESSAGE_LENGTH_MAX = 100
@@ -59,12 +61,8 @@ def status_lines(status: Status, *, now: datetime, stale_after: timedelta) -> li
     lines += _told("Not healthy", unwell_rows(status.subjects, now))
     lines += _told("Tombstones", tombstone_rows(status.subjects, now))
     lines += _told("What you can do", remedy_rows(status.subjects))
-    if status.unmanaged:
-        lines += [line(), line(Span("Not managed, left alone", Tone.STRONG))]
-        lines += unmanaged_lines(status.unmanaged[:UNMANAGED_SHOWN])
-        more = len(status.unmanaged) - UNMANAGED_SHOWN
-        if more > 0:
-            lines.append(line(Span(f"  and {more} more: qlop status --unmanaged", Tone.DIM)))
+    lines += _guests_told("Whose they are is not known", status.unknown, "qlop status --json")
+    lines += _guests_told("Not managed, left alone", status.unmanaged, "qlop status --unmanaged")
     if status.findings:
         lines += [line(), *findings_lines(status.findings)]
     return lines
@@ -76,6 +74,17 @@ def _told(title: str, rows: Sequence[tuple[str, str]]) -> list[Line]:
         return []
     told = [line("  ", Span(names, Tone.STRONG), f": {text}") for names, text in rows]
     return [line(), line(Span(title, Tone.STRONG)), *told]
+
+
+def _guests_told(title: str, guests: Sequence[Unmanaged], see: str) -> list[Line]:
+    """Return a paragraph of some guests that are not ours, and where to ``see`` the others."""
+    if not guests:
+        return []
+    told = [line(), line(Span(title, Tone.STRONG)), *unmanaged_lines(guests[:UNMANAGED_SHOWN])]
+    more = len(guests) - UNMANAGED_SHOWN
+    if more > 0:
+        told.append(line(Span(f"  and {more} more: {see}", Tone.DIM)))
+    return told
 
 
 def unmanaged_lines(unmanaged: Sequence[Unmanaged]) -> list[Line]:
@@ -209,7 +218,7 @@ def power_text(subject: SubjectStatus) -> str:
     if subject.power is not None:
         return subject.power.value
     held = held_of(subject)
-    blind = held is not None and held.reason is Hold.OBSERVATION_INCOMPLETE
+    blind = held is not None and held.reason in _BLIND
     return "not seen" if blind else "absent"
 
 
@@ -300,6 +309,7 @@ def status_document(status: Status) -> Document:
         "nodes": plain_value(status.nodes),
         "guests": [_subject_document(subject) for subject in status.subjects],
         "unmanaged": plain_value(status.unmanaged),
+        "unknown": plain_value(status.unknown),
         "findings": [finding_document(finding) for finding in status.findings],
         "gaps": [*status.gaps],
         "orders": [order_document(order) for order in status.orders],

@@ -159,6 +159,9 @@ class Metrics:
         self._asked = self._gauge("approvals_wanted", "Actions that wait for an approval.")
         self._fuses = self._gauge("fuses_blown", "Fuses that hold the plan.")
         self._unmanaged = self._gauge("guests_unmanaged", "Guests that are not ours.")
+        self._unknown = self._gauge(
+            "guests_unknown", "Guests whose configuration could not be read: whose is not known."
+        )
         self._grace_end = self._gauge(
             "tombstone_end_timestamp_seconds",
             "When the next guest's time of grace ends; 0 while there is no tombstone.",
@@ -253,6 +256,7 @@ class Metrics:
             self._orders_left.labels(kind=kind.value).set(left)
 
     def _publish_guests(self, status: Status) -> None:
+        self._unknown.set(len(status.unknown))
         if status.subjects is self._shown:
             return
         self._shown = status.subjects
