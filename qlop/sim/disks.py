@@ -1,10 +1,10 @@
-"""Grow, move, reassign and rescan the disks of existing guests."""
+"""Grow and move the disks of existing guests."""
 
 import re
 
 from qlop.ports import Json
-from qlop.sim import drives, qemu_disks, qemu_options, volumes
-from qlop.sim.call import Call, Handlers, check_lock, find_guest, write
+from qlop.sim import drives, qemu_disks, qemu_options, reassign, volumes
+from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import guest_lock
 from qlop.sim.state import Guest, Kind, Task, Worker
 from qlop.sim.wire import ApiError, TaskError, bad_parameters
@@ -106,8 +106,11 @@ def move(call: Call) -> Json:
     """Answer ``POST …/move_disk`` and ``POST …/move_volume``: to a storage or a guest."""
     world = call.world
     key = call.text("disk") or call.text("volume")
-    if (other := call.get("target-vmid")) is not None:
-        return _reassign(call, key, int(other))
+    if (other := call.get("target-vmid")) is not None and call.get("storage") is not None:
+        text = "either set 'storage' or 'target-vmid', but not both"
+        raise bad_parameters({"target-vmid": text, "storage": text})
+    if other is not None:
+        return reassign.reassign(call, key, int(other))
     storage = call.get("storage")
     guest = call.guest()
     if storage is None and "format" not in call.params:
@@ -173,41 +176,6 @@ def _move(call: Call, task: Task, key: str, storage_name: str) -> Worker:
     else:
         qemu_disks.add_unused(guest, source.volid)
     write(world, guest)
-
-
-def _reassign(call: Call, key: str, other: int) -> Json:
-    world = call.world
-    guest = call.guest()
-    target = find_guest(world, other, guest.kind, call.node)
-    place = call.text("target-disk") or call.text("target-volume") or key
-    if key not in guest.config:
-        raise ApiError(f"disk '{key}' does not exist")
-    if place in target.config:
-        raise ApiError(f"Target disk key '{place}' is already in use for VM '{other}'")
-    subject = f"{call.vmid}-{key}>{other}-{place}"
-    return call.fork("qmmove", subject, lambda task: _give(call, task, key, target, place))
-
-
-def _give(call: Call, task: Task, key: str, target: Guest, place: str) -> Worker:
-    world = call.world
-    yield from world.hold(task, guest_lock(call.vmid))
-    yield from world.hold(task, guest_lock(target.vmid))
-    guest = call.guest()
-    task.say(f"moving disk '{key}' from VM '{call.vmid}' to '{target.vmid}'")
-    drive = drives.parse(guest.config[key])
-    volume = volumes.need(world, drive["file"], call.node)
-    storage = world.storages[volume.storage]
-    name = volumes.free_name(world, storage, call.node, target.vmid)
-    volid = volumes.volid_for(storage, target.vmid, name, volume.format)
-    volumes.rename(world, volume, volid, target.vmid)
-    task.say(f"removing disk '{key}' from VM '{call.vmid}' config")
-    del guest.config[key]
-    write(world, guest)
-    drive["file"] = volid
-    target.config[place] = drives.show(drive)
-    task.say(f"update VM {target.vmid}: -{place} {target.config[place]}")
-    write(world, target)
-    yield world.spec.timing.config_s
 
 
 def cloudinit(call: Call) -> Json:
