@@ -259,7 +259,8 @@ def _assemble(
     def ended(intended: Intended, finished: Finished) -> None:
         seconds = (finished.at - intended.at).total_seconds()
         metrics.action_finished(intended.verb, finished.ending, seconds)
-        observer.touch(intended.vmid)
+        for vmid in intended.touches:
+            observer.touch(vmid)
         rounds.note_end(intended)
         triggers.ring()
 

@@ -75,16 +75,30 @@ WILLING = Consents(reboot=Consent.DO, downtime=Consent.DO)
 
 
 def mark(
-    service: str = WEB, index: int = 1, vmid: int = WEB_VMID, witness: str | None = None
+    service: str = WEB,
+    index: int = 1,
+    vmid: int = WEB_VMID,
+    witness: str | None = None,
+    *,
+    generation: int = 0,
+    build: str = "",
+    yields: str = "",
+    carries: tuple[str, ...] = (),
+    boots: bool = False,
 ) -> OwnerMark:
     """A mark of our cluster, with the witness that a VM gets by derivation."""
-    place = (CLUSTER, ServiceName(service), index, VmId(vmid))
+    place = (CLUSTER, ServiceName(service), index, VmId(vmid), generation)
     return OwnerMark(
         cluster=CLUSTER,
         service=ServiceName(service),
         index=index,
         vmid=VmId(vmid),
         witness=f"uuid:{derived_uuid(*place)}" if witness is None else witness,
+        generation=generation,
+        build=build,
+        yields=yields,
+        carries=carries,
+        boots=boots,
     )
 
 

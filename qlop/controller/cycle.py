@@ -224,7 +224,8 @@ class Engine:
             case Settled(ending=ending, message=message):
                 self.executor.settle(intended.action, intended.attempt, ending, message)
             case None:
-                self.observer.touch(intended.vmid)
+                for vmid in intended.touches:
+                    self.observer.touch(vmid)
 
     def _interest_in(self, desired: Desired, now: datetime) -> Interest:
         if self._interest is None or self._interest[0] is not desired:

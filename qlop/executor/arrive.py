@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from qlop.executor import sight
-from qlop.executor.intent import EXPECTS_SIZE, EXPECTS_SLOT
+from qlop.executor.intent import EXPECTS_SIZE
 from qlop.model.action import Verb
 from qlop.model.guest import Power
-from qlop.model.history import EXPECTS_SNAPSHOT, Intended
-from qlop.model.ids import NodeName, Upid
+from qlop.model.history import EXPECTS_HEIR, EXPECTS_SLOT, EXPECTS_SNAPSHOT, Intended
+from qlop.model.ids import NodeName, Upid, VmId
 from qlop.model.reading import Unknown
 from qlop.ports import Clock, ErrorKind, PortError, PveApi
 from qlop.pve import calls
@@ -96,7 +96,9 @@ async def _missing(api: PveApi, intended: Intended, now: datetime) -> str:
             return await _missing_rollback(api, intended)
         case Verb.DESTROY:
             return await _missing_end(api, intended)
-        case Verb.CONFIGURE | Verb.REGENERATE | Verb.ASSIGN_POOL:
+        case Verb.HAND_OVER:
+            return await _missing_disk(api, intended)
+        case Verb.CONFIGURE | Verb.REPLACE | Verb.REGENERATE | Verb.ASSIGN_POOL:
             return ""  # PVE's answer, or its task's end, is all there is to see.
         case _ as never:
             assert_never(never)
@@ -151,6 +153,16 @@ async def _missing_size(api: PveApi, intended: Intended) -> str:
     if disk is None or disk.size_bytes is None:
         return f"guest {intended.vmid} has no {slot} with a size"
     return "" if disk.size_bytes >= size else f"{slot} has only {disk.size_bytes} bytes"
+
+
+async def _missing_disk(api: PveApi, intended: Intended) -> str:
+    """Return what is missing of a hand-over: PVE writes the giver first, then the heir."""
+    slot, heir = intended.expects[EXPECTS_SLOT], VmId(int(intended.expects[EXPECTS_HEIR]))
+    giver = await sight.config_of(api, intended.kind, intended.node, intended.vmid)
+    if slot in giver.disks:
+        return f"{slot} is still that of guest {intended.vmid}"
+    taker = await sight.config_of(api, intended.kind, intended.node, heir)
+    return "" if slot in taker.disks else f"guest {heir} has no {slot}"
 
 
 async def _missing_power(api: PveApi, intended: Intended, now: datetime) -> str:

@@ -16,7 +16,7 @@ from qlop.model.action import (
 from qlop.model.guest import Power
 from qlop.model.ids import VmId
 from qlop.model.observed import GuestConfig, ObservedBackup, Verification
-from qlop.model.plan import PlannedAction, Premise
+from qlop.model.plan import Beside, PlannedAction, Premise
 from qlop.model.reading import Unknown
 from qlop.ports import ErrorKind, PortError, PveApi
 from qlop.pve import calls, parse
@@ -43,6 +43,8 @@ async def objection(api: PveApi, planned: PlannedAction) -> str:
             activity = await sight.activity_of(api, action.kind, action.node, action.vmid)
             if activity.power is not power:
                 objected = f"it is {activity.power.value}, not {power.value}"
+        if not objected and premise.beside is not None:
+            objected = await _objection_to_beside(api, premise.beside)
         if not objected and premise.backup is not None:
             objected = await _objection_to_backup(api, premise.backup, action.vmid)
     except PortError as error:
@@ -50,6 +52,19 @@ async def objection(api: PveApi, planned: PlannedAction) -> str:
             raise
         objected = "it is not there any more"
     return f"{where}: {objected}" if objected else ""
+
+
+async def _objection_to_beside(api: PveApi, beside: Beside) -> str:
+    """Return what is wrong with the other guest that an action depends on, if anything."""
+    who = f"the guest beside it, {beside.vmid}"
+    config = await sight.config_of(api, beside.kind, beside.node, beside.vmid)
+    if config.mark != beside.mark or config.witness != beside.witness:
+        return f"{who}, is another one"
+    if lock := sight.lock_of(config):
+        return f"{who}, is locked ({lock})"
+    activity = await sight.activity_of(api, beside.kind, beside.node, beside.vmid)
+    power = activity.power
+    return "" if power is Power.STOPPED else f"{who}, is {power.value}, not stopped"
 
 
 async def _objection_to_backup(api: PveApi, backup: ObservedBackup, vmid: VmId) -> str:

@@ -12,19 +12,19 @@ from qlop.model.action import (
     CloneGuest,
     CreateSnapshot,
     DeleteSnapshot,
+    HandOverDisk,
     MigrateGuest,
     ResizeDisk,
     RollbackSnapshot,
     verb_of,
 )
-from qlop.model.history import EXPECTS_SNAPSHOT, Intended
+from qlop.model.history import EXPECTS_HEIR, EXPECTS_SLOT, EXPECTS_SNAPSHOT, Intended
 from qlop.model.ids import CycleId, NodeName
 from qlop.model.plan import PlannedAction
 from qlop.render.action import action_text
 
-EXPECTS_SLOT = "slot"
 EXPECTS_SIZE = "size-bytes"
-"""Keys of ``Intended.expects`` by which the arrival is recognized."""
+"""A key of ``Intended.expects`` by which the arrival is recognized."""
 
 
 def intended_for(
@@ -70,6 +70,8 @@ def _arrival(action: Action) -> Mapping[str, str]:
     match action:
         case ResizeDisk():
             return {EXPECTS_SLOT: action.slot, EXPECTS_SIZE: str(action.size_bytes)}
+        case HandOverDisk():
+            return {EXPECTS_SLOT: action.slot, EXPECTS_HEIR: str(action.heir)}
         case CreateSnapshot() | DeleteSnapshot() | RollbackSnapshot():
             return {EXPECTS_SNAPSHOT: action.snapshot}
         case _:

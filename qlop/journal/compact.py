@@ -11,6 +11,7 @@ from datetime import datetime
 from qlop.model.action import Verb
 from qlop.model.history import (
     EXPECTS_CLOUD_INIT,
+    EXPECTS_COMPLETION,
     EXPECTS_OWNER,
     EXPECTS_SEAL,
     EXPECTS_SNAPSHOT,
@@ -155,7 +156,7 @@ def _written_roles(intended: Intended) -> Iterator[tuple[object, ...]]:
         yield ("belongs", intended.vmid)
     if EXPECTS_CLOUD_INIT in intended.expects:
         yield ("owing", intended.subject)
-    if is_visible(intended.verb, intended.impact):
+    if is_visible(intended.verb, intended.impact) or EXPECTS_COMPLETION in intended.expects:
         yield ("changed", place)
     if intended.part is Part.SNAPSHOT or intended.verb is Verb.DELETE_SNAPSHOT:
         yield ("left over", place, intended.expects.get(EXPECTS_SNAPSHOT, ""))

@@ -97,6 +97,13 @@ class Update(Part):
     nobody notices (tags, notes) reaches all at once.
     """
 
+    order: Literal["stop-first", "start-first"] | None = Field(
+        None,
+        description="How a guest is replaced by one that is built anew. `stop-first` (the"
+        " default): the old one is down before the new one starts. `start-first`: the new one"
+        " runs and is healthy before the old one is shut down; not with what both would have"
+        " (a fixed address or MAC, a `vmid`, a persistent disk).",
+    )
     canary: int | None = Field(
         None, ge=0, le=1000, description="How many guests go first, alone; 0 by default."
     )

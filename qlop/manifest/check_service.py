@@ -7,6 +7,7 @@ from qlop.manifest.check_care import check_care
 from qlop.manifest.check_changes import check_changes
 from qlop.manifest.check_container import check_container
 from qlop.manifest.check_network import check_networks
+from qlop.manifest.check_replacement import check_replacement
 from qlop.manifest.check_vm import check_vm
 from qlop.manifest.marks import Path
 from qlop.manifest.resolve import Scope
@@ -34,6 +35,7 @@ def check_service(
     yield from _check_placement(scope, spec)
     yield from check_changes(scope, spec, cluster)
     yield from check_care(scope, spec)
+    yield from check_replacement(scope, spec)
     if cluster is not None:
         yield from _check_vmids(scope, spec, cluster)
         yield from _check_nodes(scope, spec, cluster)

@@ -102,5 +102,6 @@ class Changes(Part):
         None,
         description="By what is changed, which then decides alone: options as plans name them"
         " (`memory`, `net0`, `net0.rate`, `scsi0.size`), and `power` (being started and"
-        " stopped; `do` by default), `placement` (being moved) and `pool`.",
+        " stopped; `do` by default), `placement` (being moved), `pool` and `replace`"
+        " (being built anew).",
     )

@@ -1,6 +1,7 @@
 """Lower disks and networks to slots and canonical properties."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from qlop.manifest.parts import Disk, DiskLimits, MountPoint, Network, RootFs
 from qlop.manifest.placeholder import fill
@@ -86,7 +87,8 @@ def container_disks(
         more = _said({"mp": mount.path, "backup": mount.backup, "shared": mount.shared})
         path = mount.host_path
         volume = None if path is None else fill(path, index=index, name=name, service=service)
-        found.append(_volume(mount_slot(mount, position), mount, more, volume))
+        made = _volume(mount_slot(mount, position), mount, more, volume)
+        found.append(replace(made, persistent=bool(mount.persistent)))
     return tuple(found)
 
 
@@ -150,6 +152,7 @@ def _disk(disk: Disk) -> DesiredDisk:
         size_bytes=disk.size,
         storage=None if disk.storage is None else StorageId(disk.storage),
         format=disk.format,
+        persistent=bool(disk.persistent),
         properties=properties,
     )
 

@@ -6,7 +6,7 @@ from qlop.manifest import care
 from qlop.manifest.schema import ServiceSpec
 from qlop.model import health
 from qlop.model.health import Check
-from qlop.model.rollout import Rollback, RollbackMode, Update
+from qlop.model.rollout import Order, Rollback, RollbackMode, Update
 
 _NO_PART_OF_A_REVISION = {
     "profiles",
@@ -43,6 +43,7 @@ def update(spec: ServiceSpec) -> Update:
             plain.max_unavailable if part.max_unavailable is None else part.max_unavailable
         ),
         progress_deadline=part.progress_deadline or plain.progress_deadline,
+        order=Order(part.order) if part.order is not None else plain.order,
     )
 
 

@@ -32,7 +32,11 @@ class Clone(Part):
 
 
 class Source(Part):
-    """Where a new guest comes from: exactly one of these. It is never applied again."""
+    """Where a guest comes from: exactly one of these.
+
+    Another source is another guest: it is built anew in the place of the one that is there,
+    which needs an approval unless `changes` says otherwise.
+    """
 
     model_config = ConfigDict(json_schema_extra={"maxProperties": 1})
 
@@ -163,6 +167,12 @@ class Disk(Part):
     aio: facts.Aio | None = Field(None, description="How the node does its input and output.")
     serial: fields.SerialNumber | None = Field(None, description="The serial number it shows.")
     limits: DiskLimits | None = Field(None, description="How fast it may be used.")
+    persistent: bool | None = Field(
+        None,
+        description="It outlives its guest: when that is built anew (another `source`, another"
+        " machine), the disk is detached and handed to the new one. Not for the disk with the"
+        " system on it.",
+    )
 
 
 class RootFs(Part):
@@ -196,6 +206,11 @@ class MountPoint(RootFs):
     backup: bool | None = Field(None, description="Take it into backups; PVE doesn't by default.")
     shared: bool | None = Field(
         None, description="The `hostPath` is the same on every node, so it may migrate."
+    )
+    persistent: bool | None = Field(
+        None,
+        description="It outlives its container: when that is built anew, the volume is"
+        " detached and handed to the new one.",
     )
 
 

@@ -57,6 +57,30 @@ class ConfigureGuest(_OnGuest):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceGuest(_OnGuest):
+    """Sign a guest as giving way to one built anew, provided it still is what ``digest`` says.
+
+    With it a replacement begins. ``build`` is what the new one is built from, ``carries``
+    the slots whose disks it will be handed; ``writes`` is what is written for that: the
+    mark, and that the guest no longer starts with its node.
+    """
+
+    digest: str
+    build: str
+    carries: tuple[str, ...]
+    writes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOverDisk(_OnGuest):
+    """Give the disk in ``slot`` of a stopped guest to the guest ``heir`` of the same node."""
+
+    slot: str
+    heir: VmId
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResizeDisk(_OnGuest):
     """Grow a disk to ``size_bytes``."""
 
@@ -165,6 +189,8 @@ Action = (
     CreateGuest
     | CloneGuest
     | ConfigureGuest
+    | ReplaceGuest
+    | HandOverDisk
     | ResizeDisk
     | RegenerateCloudInit
     | AssignPool
@@ -186,6 +212,8 @@ class Verb(Enum):
     CREATE = "create"
     CLONE = "clone"
     CONFIGURE = "configure"
+    REPLACE = "replace"
+    HAND_OVER = "hand-over"
     RESIZE = "resize"
     REGENERATE = "regenerate-cloud-init"
     ASSIGN_POOL = "assign-pool"
@@ -204,6 +232,8 @@ _VERBS: Mapping[type, Verb] = {
     CreateGuest: Verb.CREATE,
     CloneGuest: Verb.CLONE,
     ConfigureGuest: Verb.CONFIGURE,
+    ReplaceGuest: Verb.REPLACE,
+    HandOverDisk: Verb.HAND_OVER,
     ResizeDisk: Verb.RESIZE,
     RegenerateCloudInit: Verb.REGENERATE,
     AssignPool: Verb.ASSIGN_POOL,

@@ -28,7 +28,9 @@ PLACEMENT = "placement"
 """The field of being moved to another node."""
 POOL = "pool"
 """The field of being put into a pool."""
-ACTS = frozenset({POWER, PLACEMENT, POOL})
+REPLACE = "replace"
+"""The field of being replaced by a guest that is built anew."""
+ACTS = frozenset({POWER, PLACEMENT, POOL, REPLACE})
 """Fields that are no options of PVE's."""
 
 _ORDER = {consent: place for place, consent in enumerate(Consent)}

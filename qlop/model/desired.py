@@ -79,7 +79,8 @@ class DesiredDisk:
     ``size_bytes`` is a lower bound: qlop grows, never shrinks. ``storage`` is None where
     the disk comes with the source and stays where the clone puts it. ``volume`` is set
     for bind mounts and existing volumes only. ``properties`` are those that are declared;
-    others on the guest are left alone.
+    others on the guest are left alone. A ``persistent`` one outlives its guest: it is
+    handed to the guest that is built in its place.
     """
 
     slot: str
@@ -87,6 +88,7 @@ class DesiredDisk:
     storage: StorageId | None = None
     format: str | None = None
     volume: str | None = None
+    persistent: bool = False
     properties: Properties = field(default_factory=dict)
 
 

@@ -30,6 +30,9 @@ EXPECTS_OWNER = "owner"
 """``OURS`` if the action writes the owner mark of a guest to be adopted, ``NOBODYS`` if it
 takes the mark away."""
 OURS, NOBODYS = "ours", "nobodys"
+EXPECTS_SLOT = "slot"
+EXPECTS_HEIR = "heir"
+EXPECTS_COMPLETION = "completion"
 
 
 class Ending(Enum):
@@ -80,6 +83,12 @@ class Intended:
     fingerprint: str = ""
     part: Part = Part.NONE
     before: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def touches(self) -> tuple[VmId, ...]:
+        """Return the guests that are another after it: of a hand-over both."""
+        heir = self.expects.get(EXPECTS_HEIR)
+        return (self.vmid,) if heir is None else (self.vmid, VmId(int(heir)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,7 +333,8 @@ class Folding:
             )
             return
         del self._inflight[intended.subject]
-        self._trying.end(_attempt(flying, record))
+        if not self._is_of_former(intended):
+            self._trying.end(_attempt(flying, record))
         if intended.verb in {Verb.CREATE, Verb.CLONE}:
             self._conclude_birth(flying, record)
         if record.ending is Ending.SUPERSEDED:
@@ -347,6 +357,12 @@ class Folding:
             count = last.count + 1 if again and last is not None else 1
             self._repetitions[record.action] = Repetition(count=count, at=record.at)
             self._succeed(intended)
+
+    def _is_of_former(self, intended: Intended) -> bool:
+        """Return whether an action destroys a guest whose place another one has taken."""
+        reserved = self._reservations.get((intended.service, intended.index))
+        is_other = reserved is not None and reserved.vmid != intended.vmid
+        return is_other and intended.verb is Verb.DESTROY
 
     def _conclude_birth(self, flying: Inflight, finished: Finished) -> None:
         """Let what was made before stand if this attempt made nothing.
@@ -387,7 +403,8 @@ class Folding:
                 self._change_owner(intended)
             case Verb.REGENERATE | Verb.START | Verb.REBOOT:
                 self._owing.discard(intended.subject)
-                if intended.verb is Verb.START and reserved is not None:
+                is_it = reserved is not None and reserved.vmid == intended.vmid
+                if intended.verb is Verb.START and reserved is not None and is_it:
                     self._reservations[place] = replace(reserved, ran=True)
             case Verb.DESTROY:
                 if reserved is not None and reserved.vmid == intended.vmid:
@@ -443,4 +460,5 @@ def _attempt(flying: Inflight, finished: Finished) -> Attempt:
         snapshot=intended.expects.get(EXPECTS_SNAPSHOT, ""),
         succeeded=finished.ending is Ending.SUCCEEDED,
         took_effect=flying.dispatched and finished.ending is Ending.FAILED,
+        completes=EXPECTS_COMPLETION in intended.expects,
     )

@@ -10,6 +10,7 @@ container it is the MAC of its first NIC, likewise made new (``PVE/API2/LXC.pm``
 import hashlib
 import re
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 from qlop.model.ids import ClusterName, ServiceName, VmId
 
@@ -22,9 +23,13 @@ Sealing replaces it by the witness that the container then has."""
 
 _MARK = re.compile(
     r"^qlop/v1 cluster=(?P<cluster>\S+) service=(?P<service>\S+) index=(?P<index>\d+) "
-    r"vmid=(?P<vmid>\d+) witness=(?P<witness>\S+)$",
+    r"vmid=(?P<vmid>\d+)(?: generation=(?P<generation>\d+))?(?: build=(?P<build>\S+))?"
+    r"(?: yields=(?P<yields>\S+))?(?: carries=(?P<carries>\S+))?(?P<boots> boots)?"
+    r" witness=(?P<witness>\S+)$",
     re.MULTILINE,
 )
+_SAFE = ":/+@,."
+"""What may stand unquoted in the word of a build."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,12 @@ class OwnerMark:
     """What the last line of a guest's notes says about who owns it.
 
     ``witness`` is ``uuid:…``, ``mac:…`` or ``volume:…``, lower-cased but for the volume, or
-    ``OPEN_WITNESS``.
+    ``OPEN_WITNESS``. ``generation`` counts how often a guest of this place was built anew.
+    ``build`` is what it was built from (``model.build``), empty if that is not known.
+
+    A guest that gives way to the next generation says so: ``yields`` is what that is built
+    from, ``carries`` the slots whose disks it will be handed, ``boots`` whether the guest
+    itself started with its node before that.
     """
 
     cluster: ClusterName
@@ -40,14 +50,26 @@ class OwnerMark:
     index: int
     vmid: VmId
     witness: str
+    generation: int = 0
+    build: str = ""
+    yields: str = ""
+    carries: tuple[str, ...] = ()
+    boots: bool = False
 
 
 def mark_text(mark: OwnerMark) -> str:
     """Return the line that signs a guest."""
-    return (
-        f"qlop/v1 cluster={mark.cluster} service={mark.service} index={mark.index} "
-        f"vmid={mark.vmid} witness={mark.witness}"
-    )
+    words = [
+        f"qlop/v1 cluster={mark.cluster} service={mark.service} index={mark.index}",
+        f"vmid={mark.vmid}",
+        f"generation={mark.generation}" if mark.generation else "",
+        f"build={quote(mark.build, safe=_SAFE)}" if mark.build else "",
+        f"yields={quote(mark.yields, safe=_SAFE)}" if mark.yields else "",
+        f"carries={','.join(mark.carries)}" if mark.carries else "",
+        "boots" if mark.boots else "",
+        f"witness={mark.witness}",
+    ]
+    return " ".join(word for word in words if word)
 
 
 def parse_mark(description: str) -> OwnerMark | None:
@@ -62,6 +84,11 @@ def parse_mark(description: str) -> OwnerMark | None:
         index=int(found["index"]),
         vmid=VmId(int(found["vmid"])),
         witness=found["witness"],
+        generation=int(found["generation"] or 0),
+        build=unquote(found["build"] or ""),
+        yields=unquote(found["yields"] or ""),
+        carries=tuple((found["carries"] or "").split(",")) if found["carries"] else (),
+        boots=found["boots"] is not None,
     )
 
 
@@ -76,20 +103,37 @@ def strip_mark(description: str) -> str:
     return _MARK.sub("", description).strip()
 
 
-def derived_uuid(cluster: ClusterName, service: ServiceName, index: int, vmid: VmId) -> str:
+def derived_uuid(
+    cluster: ClusterName, service: ServiceName, index: int, vmid: VmId, generation: int = 0
+) -> str:
     """Return the SMBIOS UUID that a VM of ours gets.
 
-    It is a function of the guest's place, so that a crash between two steps can't make
-    a second one.
+    It is a function of the guest's place and generation, so that a crash between two steps
+    can't make a second one, and the next generation is never taken for the one before.
     """
-    digits = hashlib.sha256(f"uuid/{cluster}/{service}/{index}/{vmid}".encode()).hexdigest()
+    place = _place(cluster, service, index, vmid, generation)
+    digits = hashlib.sha256(f"uuid/{place}".encode()).hexdigest()
     variant = "89ab"[int(digits[16], 16) % 4]
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def derived_mac(
-    cluster: ClusterName, service: ServiceName, index: int, vmid: VmId, slot: str
+    cluster: ClusterName,
+    service: ServiceName,
+    index: int,
+    vmid: VmId,
+    slot: str,
+    *,
+    generation: int = 0,
 ) -> str:
     """Return a locally administered unicast MAC for a container's NIC, upper case."""
-    digits = hashlib.sha256(f"mac/{cluster}/{service}/{index}/{vmid}/{slot}".encode()).hexdigest()
+    place = _place(cluster, service, index, vmid, generation)
+    digits = hashlib.sha256(f"mac/{place}/{slot}".encode()).hexdigest()
     return ":".join(["02", *(digits[i : i + 2] for i in range(0, 10, 2))]).upper()
+
+
+def _place(
+    cluster: ClusterName, service: ServiceName, index: int, vmid: VmId, generation: int
+) -> str:
+    later = f"/generation-{generation}" if generation else ""
+    return f"{cluster}/{service}/{index}/{vmid}{later}"

@@ -7,9 +7,9 @@ from datetime import datetime
 from qlop.model.action import Action
 from qlop.model.desired import Desired
 from qlop.model.finding import Finding
-from qlop.model.guest import Power
+from qlop.model.guest import GuestKind, Power
 from qlop.model.history import History, Notice
-from qlop.model.ids import ActionId, GuestName, Revision, ServiceName
+from qlop.model.ids import ActionId, GuestName, NodeName, Revision, ServiceName, VmId
 from qlop.model.impact import Impact
 from qlop.model.observed import Observed, ObservedBackup
 from qlop.model.orders import Orders
@@ -44,19 +44,31 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Another guest, that must still be the same one, and stopped, when an action is sent."""
+
+    vmid: VmId
+    kind: GuestKind
+    node: NodeName
+    mark: OwnerMark
+    witness: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Premise:
     """What must still be true of an existing guest when an action on it is sent.
 
     The executor looks right before: another mark, witness or lock, or another ``power``
     (None: any will do) means the world moved, and nothing is sent. ``mark`` is None only
     for a guest about to be adopted that carries none. ``backup`` must still be there, and
-    good, if there is one.
+    good, if there is one; ``beside`` likewise.
     """
 
     mark: OwnerMark | None
     witness: str
     power: Power | None = None
     backup: ObservedBackup | None = None
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,15 @@ from datetime import timedelta
 from enum import Enum
 
 
+class Order(Enum):
+    """In which order a guest is replaced by one that is built anew."""
+
+    STOP_FIRST = "stop-first"
+    """The old one is down before the new one starts: they never run at one time."""
+    START_FIRST = "start-first"
+    """The new one runs and is healthy before the old one is shut down."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     """In which steps a change goes through a service's guests, by their numbers.
@@ -12,7 +21,7 @@ class Update:
     First ``canary`` guests, then ``pause_after_canary``, then ``batch_size`` at a time; a
     step begins when the one before is as wanted and healthy. One that is not within
     ``progress_deadline`` of its last action stalls the rollout. Whatever the cause, no
-    more than ``max_unavailable`` are taken down.
+    more than ``max_unavailable`` are taken down. ``order`` is that of replacements.
     """
 
     batch_size: int = 1
@@ -20,6 +29,7 @@ class Update:
     pause_after_canary: timedelta = timedelta(0)
     max_unavailable: int = 1
     progress_deadline: timedelta = timedelta(minutes=15)
+    order: Order = Order.STOP_FIRST
 
 
 class RollbackMode(Enum):

@@ -20,7 +20,7 @@ Place = tuple[ServiceName, int]
 BAD_KEPT = 8
 """So many bad revisions are remembered of each service."""
 
-_VISIBLE = frozenset({Verb.CONFIGURE, Verb.RESIZE, Verb.REGENERATE, Verb.REBOOT})
+_VISIBLE = frozenset({Verb.CONFIGURE, Verb.RESIZE, Verb.REGENERATE, Verb.REBOOT, Verb.REPLACE})
 """What brings a change to a guest; starting what is stopped is none, nor is moving."""
 
 
@@ -112,6 +112,8 @@ class Attempt:
     snapshot: str
     succeeded: bool
     took_effect: bool
+    completes: bool = False
+    """With it a replacement is complete."""
 
 
 class Folded(TypedDict):
@@ -204,7 +206,7 @@ class Trials:
                 self._leftovers[place] = rest
             else:
                 del self._leftovers[place]
-        if is_visible(attempt.verb, attempt.impact):
+        if is_visible(attempt.verb, attempt.impact) or attempt.completes:
             self._changes[place] = Changed(fingerprint=attempt.fingerprint, at=attempt.at)
         if attempt.verb is Verb.DESTROY:
             self._trials.pop(place, None)

@@ -39,6 +39,7 @@ class Hold(Enum):
     NO_TEMPLATE = "no-template"
     WINDOW = "window"
     APPROVAL = "approval"
+    REPLACEMENT = "replacement"
     SUSPENDED = "suspended"
     FROZEN = "frozen"
     INTERRUPTION_NEEDED = "interruption-needed"

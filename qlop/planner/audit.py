@@ -13,6 +13,7 @@ from qlop.model.action import (
     CreateGuest,
     DeleteSnapshot,
     DestroyGuest,
+    ReplaceGuest,
     RollbackSnapshot,
 )
 from qlop.model.finding import Finding, Severity
@@ -28,6 +29,7 @@ from qlop.model.reading import Known
 from qlop.model.verdict import Act, Held, Hold
 from qlop.planner.audit_budget import check_budgets, check_rollbacks
 from qlop.planner.audit_orders import check_orders
+from qlop.planner.audit_replacement import check_replacements, is_former
 
 
 def audit(source: PlanInput, plan: Plan) -> tuple[Finding, ...]:
@@ -41,6 +43,7 @@ def audit(source: PlanInput, plan: Plan) -> tuple[Finding, ...]:
         *_check_destruction(source, plan),
         *check_budgets(source, plan),
         *check_rollbacks(source, plan),
+        *check_replacements(source, plan),
         *_check_order(plan),
         *check_orders(source, plan),
     )
@@ -160,7 +163,7 @@ def _check_destruction(source: PlanInput, plan: Plan) -> Iterator[Finding]:
     for planned in plan.actions:
         action = planned.action
         if planned.impact is Impact.DATA_LOSS and not isinstance(
-            action, DestroyGuest | DeleteSnapshot | RollbackSnapshot
+            action, DestroyGuest | DeleteSnapshot | RollbackSnapshot | ReplaceGuest
         ):
             yield _finding("data-loss", f"{planned.id} would lose data")
         if not isinstance(action, DestroyGuest):
@@ -168,7 +171,7 @@ def _check_destruction(source: PlanInput, plan: Plan) -> Iterator[Finding]:
         if policy.prune.mode is not Prune.DESTROY:
             yield _finding("prune", f"{planned.id} destroys although the policy does not say so")
         yield from _check_grace(source, planned)
-        if (planned.service, planned.index) in wanted:
+        if (planned.service, planned.index) in wanted and not is_former(source, action.vmid):
             yield _finding("wanted", f"{planned.id} destroys a guest that a manifest names")
         config = _config_of(source.observed.guests.get(action.vmid))
         if config is not None and config.options.get("protection") == "1":

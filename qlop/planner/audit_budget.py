@@ -7,6 +7,7 @@ from qlop.model.action import (
     MigrateGuest,
     MigrationMode,
     RebootGuest,
+    ReplaceGuest,
     RollbackSnapshot,
     ShutdownGuest,
 )
@@ -15,7 +16,7 @@ from qlop.model.guest import Power
 from qlop.model.health import Condition
 from qlop.model.ids import ServiceName, VmId
 from qlop.model.impact import Impact
-from qlop.model.observed import ObservedSnapshot
+from qlop.model.observed import ObservedGuest, ObservedSnapshot
 from qlop.model.plan import Plan, PlanInput, PlannedAction
 from qlop.model.reading import Known
 
@@ -27,7 +28,7 @@ def check_budgets(source: PlanInput, plan: Plan) -> Iterator[Finding]:
     budget = source.desired.cluster.policy.budget
     running = [one for one in source.desired.guests.values() if one.power is Power.RUNNING]
     every = [(one.service, one.index) for one in running]
-    nodes = {place: source.observed.guests[vmid].node for place, vmid in _places(source).items()}
+    nodes = {place: guests[-1].node for place, guests in _places(source).items()}
     for name, service in source.desired.services.items():
         places = [place for place in every if place[0] == name]
         yield from _over(name, places, up, struck, service.update.max_unavailable)
@@ -41,40 +42,47 @@ def check_budgets(source: PlanInput, plan: Plan) -> Iterator[Finding]:
 def _over(
     whose: str,
     places: Sequence[tuple[ServiceName, int]],
-    up: Mapping[tuple[ServiceName, int], VmId],
+    up: Mapping[tuple[ServiceName, int], AbstractSet[VmId]],
     struck: AbstractSet[VmId],
     limit: int,
 ) -> Iterator[Finding]:
-    taken = sum(up.get(place) in struck for place in places)
+    taken = sum(place in up and up[place] <= struck for place in places)
     down = sum(place not in up for place in places)
     if taken and taken + down > limit:
         message = f"it takes down {taken} of {whose} while {down} are, of {limit} that may be"
         yield _finding("budget", message)
 
 
-def _up(source: PlanInput) -> dict[tuple[ServiceName, int], VmId]:
-    """Return who runs and is not known to be unhealthy, with nothing in flight."""
+def _up(source: PlanInput) -> dict[tuple[ServiceName, int], set[VmId]]:
+    """Return who runs and is not known to be unhealthy, with nothing in flight.
+
+    Of a place where one guest gives way to another both may run.
+    """
     flying = {one.intended.vmid for one in source.history.inflight.values()}
     sick = {
         vmid
         for vmid, health in source.observed.health.items()
         if health.condition is Condition.UNHEALTHY
     }
-    return {
-        place: vmid
-        for place, vmid in _places(source).items()
-        if source.observed.guests[vmid].power is Power.RUNNING and vmid not in flying | sick
+    found = {
+        place: {
+            guest.vmid
+            for guest in guests
+            if guest.power is Power.RUNNING and guest.vmid not in flying | sick
+        }
+        for place, guests in _places(source).items()
     }
+    return {place: vmids for place, vmids in found.items() if vmids}
 
 
-def _places(source: PlanInput) -> dict[tuple[ServiceName, int], VmId]:
-    found: dict[tuple[ServiceName, int], VmId] = {}
+def _places(source: PlanInput) -> dict[tuple[ServiceName, int], list[ObservedGuest]]:
+    found: dict[tuple[ServiceName, int], list[ObservedGuest]] = {}
     for guest in source.observed.guests.values():
         mark = guest.config.value.mark if isinstance(guest.config, Known) else None
         if mark is None or mark.cluster != source.desired.cluster.name:
             continue
         if mark.vmid == guest.vmid:
-            found[mark.service, mark.index] = guest.vmid
+            found.setdefault((mark.service, mark.index), []).append(guest)
     return found
 
 
@@ -84,6 +92,8 @@ def _takes_down(planned: PlannedAction) -> bool:
             return True
         case MigrateGuest(mode=mode):
             return mode is MigrationMode.RESTART
+        case ReplaceGuest():
+            return False  # The shutdown that follows does.
         case _:
             return planned.impact is Impact.DOWNTIME
 

@@ -14,9 +14,10 @@ from qlop.model.action import (
     MigrateGuest,
     MigrationMode,
     RebootGuest,
+    ReplaceGuest,
     ShutdownGuest,
 )
-from qlop.model.consent import PLACEMENT, POWER, Consent, strictest
+from qlop.model.consent import PLACEMENT, POWER, REPLACE, Consent, strictest
 from qlop.model.desired import DesiredGuest
 from qlop.model.finding import Finding, Severity
 from qlop.model.ids import NodeName, VmId
@@ -32,6 +33,7 @@ _STRIKES: Mapping[type[Action], Strike] = {
     DestroyGuest: Strike.DESTROY,
     ShutdownGuest: Strike.STOP,
     RebootGuest: Strike.REBOOT,
+    ReplaceGuest: Strike.STOP,
 }
 
 
@@ -86,7 +88,7 @@ def _is_allowed(source: PlanInput, orders: Orders, planned: PlannedAction) -> bo
     guest = source.observed.guests.get(planned.action.vmid)
     if guest is None or (reserved is not None and not reserved.ran) or _is_unsealed(guest):
         return True
-    said = _said(want, planned)
+    said = _said(want, planned, gives_way=_gives_way(guest))
     if said is Consent.DO:
         return True
     if said not in {Consent.WINDOW, Consent.ASK}:
@@ -101,7 +103,7 @@ def _is_allowed(source: PlanInput, orders: Orders, planned: PlannedAction) -> bo
     return approval is not None and (done is None or done.at <= approval.at)
 
 
-def _said(want: DesiredGuest, planned: PlannedAction) -> Consent:
+def _said(want: DesiredGuest, planned: PlannedAction, *, gives_way: bool) -> Consent:
     consents, action = want.consents, planned.action
     match action:
         case RebootGuest():
@@ -111,8 +113,13 @@ def _said(want: DesiredGuest, planned: PlannedAction) -> Consent:
             return strictest(Consent.DO, *kept)
         case MigrateGuest():
             return consents.of(PLACEMENT, planned.impact)
+        case ShutdownGuest() if gives_way:  # Consent was given when it was marked so.
+            said_of_it = consents.of(REPLACE, planned.impact)
+            return Consent.WINDOW if said_of_it is Consent.WINDOW else Consent.DO
         case ShutdownGuest():
             return consents.of(POWER, planned.impact)
+        case ReplaceGuest():
+            return consents.of(REPLACE, planned.impact)
         case _:
             dotted = {name.partition(".")[0] for name in consents.fields if "." in name}
             return strictest(
@@ -136,6 +143,11 @@ def _nodes(planned: PlannedAction) -> frozenset[NodeName]:
     if isinstance(planned.action, MigrateGuest | CloneGuest):
         nodes.add(planned.action.target)
     return frozenset(nodes)
+
+
+def _gives_way(guest: ObservedGuest) -> bool:
+    mark = guest.config.value.mark if isinstance(guest.config, Known) else None
+    return mark is not None and bool(mark.yields)
 
 
 def _is_unsealed(guest: ObservedGuest) -> bool:

@@ -8,7 +8,7 @@ from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
 from qlop.planner import existence, halfmade, ownership, placement, unread
 from qlop.planner.draft import Draft
-from qlop.planner.step import place_of
+from qlop.planner.step import Steps, place_of
 
 
 def plan_guest(draft: Draft, want: DesiredGuest) -> None:
@@ -17,14 +17,32 @@ def plan_guest(draft: Draft, want: DesiredGuest) -> None:
     if unseen is not None:
         draft.conclude(want.name, unseen[0].vmid, unseen[1])
         return
+    made = creation(draft, want)
+    if made.steps or made.held is None:
+        draft.decide(want.name, None, place_of(want), made)
+    else:
+        draft.conclude(want.name, None, made.held)
+
+
+def creation(
+    draft: Draft,
+    want: DesiredGuest,
+    *,
+    generation: int = 0,
+    reason: str = "",
+    only_on: NodeName | None = None,
+) -> Steps:
+    """Return how a guest comes into being, or why it may not.
+
+    ``generation``, ``reason`` and the one node it may be on are those of a guest that is
+    built in the place of another.
+    """
     vmid = _vmid(draft, want)
     held = _evidence_hold(draft, want)
-    if held is None and isinstance(vmid, Held):
-        held = vmid
-    if held is not None or isinstance(vmid, Held):
-        assert held is not None
-        draft.conclude(want.name, None, held)
-        return
+    if held is not None:
+        return Steps(held=held)
+    if isinstance(vmid, Held):
+        return Steps(held=vmid)
     birth = existence.Birth(
         cluster=draft.source.desired.cluster.name,
         guest=want,
@@ -32,9 +50,13 @@ def plan_guest(draft: Draft, want: DesiredGuest) -> None:
         observed=draft.source.observed,
         templates=draft.templates,
         capacity=draft.capacity,
+        generation=generation,
+        reason=reason,
     )
 
     def refuses(node: NodeName) -> placement.Refusal:
+        if only_on is not None and node != only_on:
+            return Hold.NO_NODE, f"does not have its persistent disks, which are on {only_on}"
         return existence.refusal(birth, node)
 
     chosen = placement.choose(
@@ -46,7 +68,7 @@ def plan_guest(draft: Draft, want: DesiredGuest) -> None:
         memory_bytes=existence.memory_needed(want),
     )
     draft.vmids.add(vmid)
-    draft.decide(want.name, None, place_of(want), existence.plan_creation(birth, chosen))
+    return existence.plan_creation(birth, chosen)
 
 
 def _evidence_hold(draft: Draft, want: DesiredGuest) -> Held | None:
@@ -96,12 +118,15 @@ def _unmarked(draft: Draft, place: ownership.Place) -> ObservedGuest | None:
 
 
 def _lost_mark(draft: Draft, place: ownership.Place, guest: ObservedGuest) -> str:
+    owned = draft.ownership.owned.get(place)
+    older = ownership.mark_of(owned) if owned is not None else None
     mark = OwnerMark(
         cluster=draft.source.desired.cluster.name,
         service=place[0],
         index=place[1],
         vmid=guest.vmid,
         witness=draft.source.history.reservations[place].witness,
+        generation=older.generation + 1 if older is not None else 0,
     )
     return mark_text(mark)
 

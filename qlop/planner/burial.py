@@ -17,6 +17,9 @@ from qlop.planner.draft import Draft
 from qlop.planner.ownership import Place
 from qlop.planner.step import orphan_name
 
+GIVEN_UP = "no manifest names it any more"
+"""Why most orphans are orphans."""
+
 
 def known_as(draft: Draft, guest: ObservedGuest, place: Place) -> GuestName:
     """Return what people called an orphan while a manifest named it.
@@ -61,7 +64,9 @@ def tombstone(
     )
 
 
-def grace_hold(draft: Draft, stone: Tombstone, backup: ObservedBackup | Held | None) -> Held:
+def grace_hold(
+    draft: Draft, stone: Tombstone, backup: ObservedBackup | Held | None, why: str
+) -> Held:
     """Return the hold of a guest in its time of grace; ``backup`` is what will be asked for."""
     until = stone.at + draft.source.desired.cluster.policy.prune.grace
     draft.wake(until)
@@ -70,9 +75,11 @@ def grace_hold(draft: Draft, stone: Tombstone, backup: ObservedBackup | Held | N
         lacks = f"; and then only with a backup: {backup.message}"
     return Held(
         reason=Hold.TOMBSTONED,
-        message="no manifest names it any more; it is stopped, kept until"
+        message=f"{why}; it is stopped, kept until"
         f" {until:%Y-%m-%d %H:%M} UTC, and then destroyed with its disks{lacks}",
-        remedy=f"to keep it: put its manifest back, or qlop undelete {stone.name}",
+        remedy="to keep it: "
+        + ("put its manifest back, or " if why == GIVEN_UP else "")
+        + f"qlop undelete {stone.name}",
         until=until,
     )
 
@@ -141,9 +148,14 @@ def _reprieved_by(draft: Draft, stone: Tombstone) -> str:
         return "the guest is gone"
     if not isinstance(guest.config, Known):
         return ""
-    if draft.ownership.owned.get(place) is not guest:
+    owners = draft.ownership
+    others = {one.vmid for one in owners.formers.get(place, ())}
+    others |= {owners.heirs[place].vmid} if place in owners.heirs else set()
+    if owners.owned.get(place) is not guest and guest.vmid not in others:
         return "the guest is another one, or no longer ours"
-    if any((want.service, want.index) == place for want in draft.source.desired.guests.values()):
+    if guest.vmid not in others and any(
+        (want.service, want.index) == place for want in draft.source.desired.guests.values()
+    ):
         return "a manifest names it again"
     if draft.source.desired.cluster.policy.prune.mode is not Prune.DESTROY:
         return "the policy keeps it"

@@ -31,7 +31,8 @@ class Capacity:
         self._services: dict[NodeName, Counter[ServiceName]] = {}
         self._apart = _apart(desired)
         wanted = {(guest.service, guest.index): guest for guest in desired.guests.values()}
-        places = {guest.vmid: place for place, guest in ownership.owned.items()}
+        ours = [*ownership.owned.items(), *ownership.heirs.items()]
+        places = {guest.vmid: place for place, guest in ours}
         for guest in observed.guests.values():
             if guest.template:
                 continue
@@ -53,6 +54,11 @@ class Capacity:
         nobody else can have it.
         """
         self._services.setdefault(node, Counter())[service] -= 1
+
+    def vacate(self, node: NodeName, service: ServiceName, memory_bytes: int) -> None:
+        """Book a guest out that is down before the one for whom this is done starts."""
+        self.leave(node, service)
+        self._memory[node] -= memory_bytes
 
     def take(self, storage: ObservedStorage, size_bytes: int) -> None:
         """Book bytes that will be written to ``storage``."""

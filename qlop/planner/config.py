@@ -255,7 +255,8 @@ def _compare_nics(
         current = have.nics.get(nic.slot)
         mac = nic.mac or (current.mac if current is not None else "")
         if not mac and want.kind is GuestKind.CONTAINER:
-            mac = derived_mac(mark.cluster, mark.service, mark.index, mark.vmid, nic.slot)
+            place = (mark.cluster, mark.service, mark.index, mark.vmid)
+            mac = derived_mac(*place, nic.slot, generation=mark.generation)
         merged = {**(current.properties if current is not None else {}), **nic.properties}
         after[nic.slot] = Nic(slot=nic.slot, mac=mac, properties=merged)
         moved = current is not None and mac != current.mac

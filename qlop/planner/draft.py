@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from qlop.model.action import Verb
-from qlop.model.history import Notice
+from qlop.model.history import Intended, Notice
 from qlop.model.ids import ActionId, GuestName, NodeName, ServiceName, VmId
 from qlop.model.orders import ScopeKind, in_force
 from qlop.model.plan import BlownFuse, Plan, PlanInput, PlannedAction
@@ -54,8 +54,12 @@ class Draft:
         self.may_be_struck: set[GuestName] = set()
         """Guests that would be stopped or rebooted, were it known whether they run."""
         flying = source.history.inflight.values()
-        self.flying = {(one.intended.service, one.intended.index): one for one in flying}
-        """What is in flight, by place."""
+        self.flying = {
+            (one.intended.service, one.intended.index): one
+            for one in flying
+            if not self._is_on_former(one.intended)
+        }
+        """What is in flight, by place, but for what is done to those whose place is taken."""
         self.vmids = {
             one.intended.vmid for one in flying if one.intended.verb in {Verb.CREATE, Verb.CLONE}
         }
@@ -70,6 +74,11 @@ class Draft:
         self._reconsider_at: datetime | None = None
         for order in self.orders:
             self.wake(order.until)
+
+    def _is_on_former(self, intended: Intended) -> bool:
+        formers = self.ownership.formers.get((intended.service, intended.index), ())
+        is_former = any(guest.vmid == intended.vmid for guest in formers)
+        return is_former and intended.subject.endswith(f"@{intended.vmid}")
 
     def is_free(self, vmid: VmId) -> bool:
         """Return whether no guest has ``vmid`` and this plan has not given it out."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qlop.model.action import CloneGuest, CreateGuest, ResizeDisk, StartGuest
+from qlop.model.build import build_of
 from qlop.model.desired import (
     ArchiveSource,
     CloneSource,
@@ -45,6 +46,9 @@ class Birth:
     observed: Observed
     templates: tuple[ObservedGuest, ...]
     capacity: Capacity
+    generation: int = 0
+    reason: str = ""
+    """Why it is made, if not because it does not exist."""
 
 
 def plan_creation(birth: Birth, choose: placement.Chosen | Held) -> Steps:
@@ -100,20 +104,27 @@ def mark_for(birth: Birth) -> OwnerMark:
         index=guest.index,
         vmid=birth.vmid,
         witness=_witness(birth),
+        generation=birth.generation,
+        build=build_of(guest.source),
     )
 
 
 def _witness(birth: Birth) -> str:
     guest = birth.guest
     if guest.kind is GuestKind.VM:
-        return f"uuid:{derived_uuid(birth.cluster, guest.service, guest.index, birth.vmid)}"
+        place = (birth.cluster, guest.service, guest.index, birth.vmid)
+        return f"uuid:{derived_uuid(*place, birth.generation)}"
     if guest.nics:
         first = min(guest.nics, key=lambda nic: int(nic.slot.removeprefix("net")))
-        mac = first.mac or derived_mac(
-            birth.cluster, guest.service, guest.index, birth.vmid, first.slot
-        )
+        mac = first.mac or _mac(birth, first.slot)
         return f"mac:{mac.lower()}"
     return OPEN_WITNESS
+
+
+def _mac(birth: Birth, slot: str) -> str:
+    guest = birth.guest
+    place = (birth.cluster, guest.service, guest.index, birth.vmid)
+    return derived_mac(*place, slot, generation=birth.generation)
 
 
 def _description(birth: Birth) -> str:
@@ -154,7 +165,7 @@ def _clone(birth: Birth, node: NodeName, source: CloneSource) -> Steps:
     )
     step = Step(
         action=action,
-        reason=f"{guest.name} does not exist",
+        reason=birth.reason or f"{guest.name} does not exist",
         impact=Impact.NONE,
         takes=(f"node:{found.node}", *queues),
         witness=_witness(birth),
@@ -181,7 +192,7 @@ def _create(birth: Birth, node: NodeName) -> Steps:
     ]
     step = Step(
         action=action,
-        reason=f"{guest.name} does not exist",
+        reason=birth.reason or f"{guest.name} does not exist",
         impact=Impact.NONE,
         takes=(f"node:{node}", *queues),
         witness=_witness(birth),
@@ -204,7 +215,7 @@ def _create_params(birth: Birth) -> Mapping[str, str]:
     for nic in guest.nics:
         mac = nic.mac or ""
         if not mac and guest.kind is GuestKind.CONTAINER:
-            mac = derived_mac(birth.cluster, guest.service, guest.index, birth.vmid, nic.slot)
+            mac = _mac(birth, nic.slot)
         params[nic.slot] = nic_text(guest.kind, mac, nic.properties)
     for disk in guest.disks:
         params[disk.slot] = _disk_param(disk, guest)

@@ -9,6 +9,7 @@ from qlop.model.action import (
     MigrateGuest,
     MigrationMode,
     RebootGuest,
+    ReplaceGuest,
     ShutdownGuest,
 )
 from qlop.model.history import Tombstone
@@ -53,7 +54,7 @@ def strike_of(action: Action) -> Strike | None:
     match action:
         case DestroyGuest():
             return Strike.DESTROY
-        case ShutdownGuest():
+        case ShutdownGuest() | ReplaceGuest():
             return Strike.STOP
         case RebootGuest():
             return Strike.REBOOT

@@ -93,11 +93,12 @@ def _remnant(draft: Draft, creation: HalfMade) -> Remnant | None:
         is_left = guest.lock in _LOCKS
     else:
         is_ours = mark.cluster == draft.source.desired.cluster.name
-        proven = draft.ownership.owned.get(place)
+        owners = draft.ownership
+        proven = [one for one in (owners.owned.get(place), owners.heirs.get(place)) if one]
         is_left = (
             is_ours
             and (mark.service, mark.index, mark.vmid) == (*place, guest.vmid)
-            and (proven is None or proven.vmid != guest.vmid)
+            and all(one.vmid != guest.vmid for one in proven)
         )
     return Remnant(creation=creation, guest=guest) if is_left else None
 

@@ -15,10 +15,12 @@ from qlop.model.verdict import Held, Hold
 from qlop.planner import (
     config,
     consent,
+    former,
     halfmade,
     placement,
     power,
     relocation,
+    replacement,
     snapshot,
     verify,
     wayback,
@@ -43,9 +45,35 @@ def needs(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Steps:
     tried = verify.plan_trial(draft, want, guest, have)
     if tried is not None:
         return tried
+    if not _is_unborn(draft, want, guest):
+        replaced = replacement.plan_replacement(draft, want, guest, have)
+        if replaced is not None:
+            return replaced
+        due = replacement.waiting(draft, want, guest, have)
+        if due is not None:
+            return _until_replaced(draft, want, guest, have, due)
+    shape = _shape_hold(want, guest)
+    if shape is not None:
+        return Steps(held=shape)
+    return former.after(draft, want, _as_wanted(draft, want, guest, have))
+
+
+def _as_wanted(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
     if guest.power is Power.SUSPENDED:
         return _hibernated(draft, want, guest, have)
     return _steps(draft, want, guest, have)
+
+
+def _until_replaced(
+    draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig, due: Steps
+) -> Steps:
+    """Return what a guest needs that is to be replaced: that, or care while it waits."""
+    if due.steps or guest.kind is not want.kind:
+        return due
+    stays = replacement.without_cause(draft, want, guest, have)
+    rest = _as_wanted(draft, stays, guest, have)
+    held = [one for one in (due.held, rest.held) if one is not None]
+    return replace(rest, held=_merged(held), warnings=(*rest.warnings, *due.warnings))
 
 
 def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
@@ -109,6 +137,7 @@ def _power(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     if not powered.steps:
         return powered
     (step,) = powered.steps
+    step = replacement.first_start(draft, want, step)
     return consent.judged(draft, want, step, want.consents.of(POWER, step.impact))
 
 
@@ -197,7 +226,7 @@ def _hold(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Held | None
         lambda: _template_hold(guest),
         lambda: _lock_hold(draft, guest),
         lambda: halfmade.whole_hold(draft, guest),
-        lambda: _shape_hold(want, guest),
+        lambda: former.lost_hold(draft, want, guest),
     )
     return next((held for check in checks if (held := check()) is not None), None)
 

@@ -11,7 +11,13 @@ be its cure, and nobody would gain by its waiting.
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from qlop.model.action import ConfigureGuest, RebootGuest, RegenerateCloudInit, ResizeDisk
+from qlop.model.action import (
+    ConfigureGuest,
+    RebootGuest,
+    RegenerateCloudInit,
+    ReplaceGuest,
+    ResizeDisk,
+)
 from qlop.model.desired import DesiredGuest, DesiredService
 from qlop.model.guest import Power
 from qlop.model.health import Condition
@@ -29,6 +35,9 @@ _PATIENT = frozenset({Hold.WINDOW, Hold.APPROVAL, Hold.SUSPENDED, Hold.FROZEN, H
 """Waiting for these is no stall: people have said when it goes on, or will."""
 
 
+_VISIBLE = ConfigureGuest | ResizeDisk | RegenerateCloudInit | RebootGuest | ReplaceGuest
+
+
 def is_visible(one: Step | PlannedAction) -> bool:
     """Return whether an action brings a change that somebody may notice.
 
@@ -37,7 +46,7 @@ def is_visible(one: Step | PlannedAction) -> bool:
     """
     if one.part is Part.UNDO or one.impact < Impact.HOT:
         return False
-    return isinstance(one.action, ConfigureGuest | ResizeDisk | RegenerateCloudInit | RebootGuest)
+    return isinstance(one.action, _VISIBLE)
 
 
 def keep_order(draft: Draft) -> None:

@@ -10,8 +10,16 @@ from datetime import datetime, timedelta
 
 from qlop.model.action import Verb
 from qlop.model.guest import Power
-from qlop.model.history import EXPECTS_DIGEST, EXPECTS_SEAL, Ending, Inflight, Intended
-from qlop.model.ids import Upid
+from qlop.model.history import (
+    EXPECTS_DIGEST,
+    EXPECTS_HEIR,
+    EXPECTS_SEAL,
+    EXPECTS_SLOT,
+    Ending,
+    Inflight,
+    Intended,
+)
+from qlop.model.ids import Upid, VmId
 from qlop.model.observed import Observed, ObservedGuest, ObservedTask
 from qlop.model.reading import Known
 
@@ -32,6 +40,7 @@ _WORKERS: dict[Verb, frozenset[str]] = {
     Verb.CREATE: frozenset({"qmcreate", "vzcreate"}),
     Verb.CLONE: frozenset({"qmclone", "vzclone"}),
     Verb.CONFIGURE: frozenset({"qmconfig"}),
+    Verb.HAND_OVER: frozenset({"qmmove", "move_volume"}),
     Verb.RESIZE: frozenset({"resize"}),
     Verb.START: frozenset({"qmstart", "vzstart", "hastart"}),
     Verb.RESUME: frozenset({"qmresume", "vzresume"}),
@@ -71,7 +80,7 @@ def settle(flying: Inflight, observed: Observed, now: datetime) -> Adopt | Settl
     if intended.verb is Verb.CREATE and len(running) == 1:
         # A container shows its mark before it is whole (`create_vm` in PVE/API2/LXC.pm).
         return Adopt(upid=running[0].upid)
-    if _is_effect_seen(intended, guest):
+    if _is_effect_seen(intended, guest) or _is_handed_over(intended, observed):
         return Settled(ending=Ending.SUCCEEDED, message="the answer was lost; its effect is there")
     if len(tasks) == 1:
         return Adopt(upid=tasks[0].upid)
@@ -106,14 +115,20 @@ def _tasks_of(intended: Intended, observed: Observed) -> tuple[ObservedTask, ...
     """Return the tasks that may be this action's.
 
     A clone's task names the template, not the new guest: with several clones of one
-    template under way more than one may fit, and only the mark on the guest tells.
+    template under way more than one may fit, and only the mark on the guest tells. That
+    of a hand-over names slots and heir: several disks of one guest go quickly one by one.
     """
     workers = _WORKERS.get(intended.verb, frozenset())
+    slot, heir = intended.expects.get(EXPECTS_SLOT), intended.expects.get(EXPECTS_HEIR)
+    handed = None if heir is None else f":{intended.vmid}-{slot}>{heir}-{slot}:"
     vmid = intended.source if intended.verb is Verb.CLONE else intended.vmid
     return tuple(
         task
         for task in observed.tasks
-        if task.verb in workers and task.vmid == vmid and task.started_at >= intended.at - SKEW
+        if (handed is None or handed in task.upid)
+        and task.verb in workers
+        and task.vmid == vmid
+        and task.started_at >= intended.at - SKEW
     )
 
 
@@ -125,7 +140,7 @@ def _is_effect_seen(intended: Intended, guest: ObservedGuest | None) -> bool:
             return not guest.lock and _has_our_mark(intended, guest)
         case Verb.CONFIGURE if EXPECTS_SEAL in intended.expects:
             return _is_sealed(guest, intended.expects[EXPECTS_SEAL])
-        case Verb.CONFIGURE | Verb.RESIZE:
+        case Verb.CONFIGURE | Verb.RESIZE | Verb.REPLACE:
             before = intended.expects.get(EXPECTS_DIGEST, "")
             return (
                 bool(before)
@@ -140,8 +155,26 @@ def _is_effect_seen(intended: Intended, guest: ObservedGuest | None) -> bool:
             return guest.node == intended.target and not guest.lock
         case Verb.SNAPSHOT | Verb.DELETE_SNAPSHOT | Verb.ROLLBACK | Verb.REBOOT:
             return False
-        case Verb.REGENERATE | Verb.ASSIGN_POOL | Verb.DESTROY:
+        case Verb.REGENERATE | Verb.ASSIGN_POOL | Verb.DESTROY | Verb.HAND_OVER:
             return False
+
+
+def _is_handed_over(intended: Intended, observed: Observed) -> bool:
+    """Return whether a disk that was to be handed over is the heir's."""
+    if intended.verb is not Verb.HAND_OVER:
+        return False
+    slot, heir = intended.expects.get(EXPECTS_SLOT, ""), intended.expects.get(EXPECTS_HEIR, "")
+    giver, taker = (
+        _slots(observed.guests.get(VmId(int(vmid or 0)))) for vmid in (intended.vmid, heir)
+    )
+    return giver is not None and taker is not None and slot not in giver and slot in taker
+
+
+def _slots(guest: ObservedGuest | None) -> frozenset[str] | None:
+    """Return the slots in which a guest has disks, None if that is not known."""
+    if guest is None or not isinstance(guest.config, Known):
+        return None
+    return frozenset(guest.config.value.disks)
 
 
 def _is_sealed(guest: ObservedGuest, seal: str) -> bool:

@@ -9,13 +9,14 @@ from qlop.model.desired import DesiredGuest
 from qlop.model.guest import Power
 from qlop.model.ids import ActionId, GuestName, ServiceName
 from qlop.model.impact import Impact
-from qlop.model.observed import GuestConfig, ObservedBackup
-from qlop.model.plan import Change, PlannedAction, Premise
+from qlop.model.observed import GuestConfig, ObservedBackup, ObservedGuest
+from qlop.model.plan import Beside, Change, PlannedAction, Premise
+from qlop.model.reading import Known
 from qlop.model.trial import Part
 from qlop.model.verdict import Held
 
-_VOLATILE = frozenset({"digest"})
-"""Fields that say when an action was decided, not what it does."""
+_VOLATILE = frozenset({"digest", "writes"})
+"""Fields that say when an action was decided, or how it is written, not what it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,20 @@ def premise_of(
     """Return what must still hold of an owned guest when an action reaches it."""
     assert config.mark is not None, "only owned guests are acted on"
     return Premise(mark=config.mark, witness=config.witness, power=power, backup=backup)
+
+
+def beside(guest: ObservedGuest) -> Beside:
+    """Return what must still hold of another guest of ours, stopped, when an action is sent."""
+    assert isinstance(guest.config, Known), "only guests that were read are relied on"
+    config = guest.config.value
+    assert config.mark is not None, "only owned guests are relied on"
+    return Beside(
+        vmid=guest.vmid,
+        kind=guest.kind,
+        node=guest.node,
+        mark=config.mark,
+        witness=config.witness,
+    )
 
 
 def action_id(action: Action) -> ActionId:

@@ -3,7 +3,7 @@
 from qlop.model.action import Verb
 from qlop.model.guest import Power
 from qlop.model.history import Inflight
-from qlop.model.ids import GuestName
+from qlop.model.ids import GuestName, VmId
 from qlop.model.verdict import Held, Hold
 from qlop.planner.capacity import promised_bytes
 from qlop.planner.draft import Draft
@@ -21,6 +21,19 @@ def hold(draft: Draft, subject: GuestName, place: Place) -> bool:
         return False
     draft.conclude(subject, flying.intended.vmid, _held(flying))
     _book(draft, subject, flying)
+    return True
+
+
+def hold_former(draft: Draft, subject: GuestName, vmid: VmId) -> bool:
+    """Return whether one whose place is taken has an action in flight, and note the hold."""
+    flying = [
+        one
+        for name, one in draft.source.history.inflight.items()
+        if name == subject or vmid in one.intended.touches
+    ]
+    if not flying:
+        return False
+    draft.conclude(subject, vmid, _held(flying[0]))
     return True
 
 

@@ -17,10 +17,12 @@ from qlop.model.action import (
     CreateSnapshot,
     DeleteSnapshot,
     DestroyGuest,
+    HandOverDisk,
     MigrateGuest,
     MigrationMode,
     RebootGuest,
     RegenerateCloudInit,
+    ReplaceGuest,
     ResizeDisk,
     ResumeGuest,
     RollbackSnapshot,
@@ -48,6 +50,11 @@ def call_for(action: Action) -> PveCall:
             return _existence(action)
         case ConfigureGuest() | ResizeDisk() | RegenerateCloudInit() | AssignPool():
             return _configuration(action)
+        case ReplaceGuest():
+            written = {**action.writes, **_digest(action.digest)}
+            return _on_guest(action, Method.PUT, "/config", written)
+        case HandOverDisk():
+            return _hand_over(action)
         case StartGuest() | ResumeGuest() | ShutdownGuest() | RebootGuest():
             return _power(action)
         case MigrateGuest():
@@ -140,6 +147,25 @@ def _configuration(
             return PveCall(method=Method.PUT, route="/pools", params=move)
         case _ as never:
             assert_never(never)
+
+
+def _hand_over(action: HandOverDisk) -> PveCall:
+    """Return the reassignment of a volume, into the slot of the same name.
+
+    PVE renames the volume, takes it from the one configuration and puts it into the other
+    (``move_vm_disk`` in PVE/API2/Qemu.pm, ``move_volume`` in PVE/API2/LXC.pm). It refuses
+    if the giver runs, if either is locked, or if the slot of the taker is not free.
+    """
+    what, path = ("disk", "/move_disk")
+    if action.kind is GuestKind.CONTAINER:
+        what, path = ("volume", "/move_volume")
+    params: dict[str, Scalar] = {
+        what: action.slot,
+        "target-vmid": action.heir,
+        f"target-{what}": action.slot,
+        **_digest(action.digest),
+    }
+    return _on_guest(action, Method.POST, path, params)
 
 
 def _configure(action: ConfigureGuest) -> PveCall:

@@ -34,8 +34,13 @@ class UpidParts:
 
     @property
     def vmid(self) -> VmId | None:
-        """Return the VMID if the worker's id is one."""
-        return vmid_of(self.subject)
+        """Return the VMID if the worker's id is one, or begins with one.
+
+        A disk that is handed to another guest is ``102-scsi2>101-scsi0`` (``move_vm_disk``
+        in PVE/API2/Qemu.pm): it is the task of the one that gives it away.
+        """
+        giver, arrow, _ = self.subject.partition(">")
+        return vmid_of(giver.partition("-")[0] if arrow else giver)
 
 
 def parse_upid(text: str) -> UpidParts | None:

@@ -15,16 +15,19 @@ from qlop.model.action import (
     CreateSnapshot,
     DeleteSnapshot,
     DestroyGuest,
+    HandOverDisk,
     MigrateGuest,
     MigrationMode,
     RebootGuest,
     RegenerateCloudInit,
+    ReplaceGuest,
     ResizeDisk,
     ResumeGuest,
     RollbackSnapshot,
     ShutdownGuest,
     StartGuest,
 )
+from qlop.model.build import build_text
 from qlop.model.guest import GuestKind
 from qlop.model.history import Ending, Finished, Intended
 from qlop.model.units import format_size, format_span
@@ -46,7 +49,14 @@ def action_text(action: Action) -> str:
         case CloneGuest():
             how = "" if action.full else "linked "
             return f"clone {how}template {action.source} to {guest} on {action.target}"
-        case ConfigureGuest() | ResizeDisk() | RegenerateCloudInit() | AssignPool():
+        case (
+            ConfigureGuest()
+            | ResizeDisk()
+            | RegenerateCloudInit()
+            | AssignPool()
+            | ReplaceGuest()
+            | HandOverDisk()
+        ):
             return _configuration_text(action, guest)
         case StartGuest() | ResumeGuest() | ShutdownGuest() | RebootGuest():
             return _power_text(action, guest)
@@ -65,7 +75,13 @@ def action_text(action: Action) -> str:
 
 
 def _configuration_text(
-    action: ConfigureGuest | ResizeDisk | RegenerateCloudInit | AssignPool, guest: str
+    action: ConfigureGuest
+    | ResizeDisk
+    | RegenerateCloudInit
+    | AssignPool
+    | ReplaceGuest
+    | HandOverDisk,
+    guest: str,
 ) -> str:
     match action:
         case ConfigureGuest():
@@ -77,6 +93,10 @@ def _configuration_text(
             return f"regenerate the cloud-init drive of {guest}"
         case AssignPool():
             return f"put {guest} into pool {action.pool}"
+        case ReplaceGuest():
+            return f"replace {guest} by a guest built from {build_text(action.build)}"
+        case HandOverDisk():
+            return f"hand {action.slot} of {guest} over to {action.heir}"
         case _ as never:
             assert_never(never)
 

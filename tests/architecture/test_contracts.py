@@ -36,9 +36,11 @@ def test_every_action_is_one_mutation(verb: Verb) -> None:
 
 
 def test_no_two_actions_are_the_same_call() -> None:
-    seen = {str((one.method, one.route)) for one in map(calls.call_for, map(action_of, Verb))}
+    """But for the mark with which a replacement begins: a write of its own name."""
+    verbs = [verb for verb in Verb if verb is not Verb.REPLACE]
+    seen = {str((one.method, one.route)) for one in map(calls.call_for, map(action_of, verbs))}
 
-    assert len(seen) == len(Verb)
+    assert len(seen) == len(verbs)
 
 
 @pytest.mark.parametrize("verb", Verb)

@@ -1,6 +1,7 @@
 """One planned action of each verb, and the guest it is planned for."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from qlop.model import action as act
 from qlop.model.action import Action, MigrationMode, Verb, verb_of
@@ -18,7 +19,7 @@ from qlop.model.ids import (
 )
 from qlop.model.impact import Impact
 from qlop.model.owner import OwnerMark, signed_description
-from qlop.model.plan import Plan, PlannedAction, Premise
+from qlop.model.plan import Beside, Plan, PlannedAction, Premise
 from tests.executor.toy import ToyCluster, ToyGuest
 
 NODE, OTHER = NodeName("pve1"), NodeName("pve2")
@@ -32,6 +33,9 @@ MARK = OwnerMark(
     witness=WITNESS,
 )
 NOTES = signed_description("", MARK)
+HEIR = VmId(111)
+HEIR_MARK = replace(MARK, vmid=HEIR, generation=1, witness=f"uuid:{UUID[:-1]}6")
+"""Who is handed the disk."""
 NO_STORAGES: frozenset[StorageId] = frozenset()
 
 
@@ -73,6 +77,31 @@ def _configure(name: GuestName, vmid: VmId) -> Action:
         node=NODE,
         digest="d1",
         set={"memory": "2048", "cipassword": "hunter2"},
+    )
+
+
+def _replace(name: GuestName, vmid: VmId) -> Action:
+    return act.ReplaceGuest(
+        subject=name,
+        vmid=vmid,
+        kind=GuestKind.VM,
+        node=NODE,
+        digest="d1",
+        build="template:debian-13",
+        carries=("scsi0",),
+        writes={"description": signed_description("hunter2", MARK)},
+    )
+
+
+def _hand_over(name: GuestName, vmid: VmId) -> Action:
+    return act.HandOverDisk(
+        subject=name,
+        vmid=vmid,
+        kind=GuestKind.VM,
+        node=NODE,
+        slot="scsi0",
+        heir=HEIR,
+        digest="d1",
     )
 
 
@@ -161,6 +190,8 @@ _MAKERS = {
     Verb.CREATE: _create,
     Verb.CLONE: _clone,
     Verb.CONFIGURE: _configure,
+    Verb.REPLACE: _replace,
+    Verb.HAND_OVER: _hand_over,
     Verb.RESIZE: _resize,
     Verb.REGENERATE: _regenerate,
     Verb.ASSIGN_POOL: _pool,
@@ -181,12 +212,13 @@ POWERS: Mapping[Verb, Power] = {
     Verb.SHUTDOWN: Power.RUNNING,
     Verb.REBOOT: Power.RUNNING,
     Verb.MIGRATE: Power.RUNNING,
+    Verb.HAND_OVER: Power.STOPPED,
     Verb.DESTROY: Power.STOPPED,
 }
 """The power state that each verb is planned for; others do not care."""
 
 CREATING = frozenset({Verb.CREATE, Verb.CLONE})
-AT_ONCE = frozenset({Verb.CONFIGURE, Verb.REGENERATE, Verb.ASSIGN_POOL})
+AT_ONCE = frozenset({Verb.CONFIGURE, Verb.REPLACE, Verb.REGENERATE, Verb.ASSIGN_POOL})
 """Verbs that PVE carries out before it answers."""
 
 
@@ -199,7 +231,15 @@ def planned(
     after: tuple[ActionId, ...] = (),
 ) -> PlannedAction:
     action = action_of(verb, subject, vmid)
-    premise = Premise(mark=MARK, witness=WITNESS, power=POWERS.get(verb))
+    heir = Beside(
+        vmid=HEIR, kind=GuestKind.VM, node=NODE, mark=HEIR_MARK, witness=HEIR_MARK.witness
+    )
+    premise = Premise(
+        mark=MARK,
+        witness=WITNESS,
+        power=POWERS.get(verb),
+        beside=heir if verb is Verb.HAND_OVER else None,
+    )
     return PlannedAction(
         id=ActionId(f"{subject}/{verb_of(action).value}/a1"),
         action=action,
@@ -239,10 +279,26 @@ def guest_for(verb: Verb, vmid: int = 110) -> ToyGuest:
     )
 
 
+def heir_guest() -> ToyGuest:
+    """Return the guest that is handed a disk."""
+    return ToyGuest(
+        vmid=HEIR,
+        kind=GuestKind.VM,
+        node=NODE,
+        config={
+            "digest": "d1",
+            "description": signed_description("", HEIR_MARK),
+            "smbios1": HEIR_MARK.witness.replace("uuid:", "uuid="),
+        },
+    )
+
+
 def cluster_for(verb: Verb) -> ToyCluster:
     """Return a cluster in which ``planned(verb)`` can be carried out."""
     cluster = ToyCluster()
     if verb not in CREATING:
         guest = guest_for(verb)
         cluster.guests[guest.vmid] = guest
+    if verb is Verb.HAND_OVER:
+        cluster.guests[HEIR] = heir_guest()
     return cluster

@@ -13,6 +13,7 @@ from tests.executor.toy import ToyCluster, now_s
 MISSING = {
     Verb.CREATE: "there is no guest 110 on pve1",
     Verb.CLONE: "there is no guest 110 on pve2",
+    Verb.HAND_OVER: "scsi0 is still that of guest 110",
     Verb.RESIZE: "scsi0 has only 34359738368 bytes",
     Verb.START: "guest 110 is stopped, not running",
     Verb.RESUME: "guest 110 is paused, not running",

@@ -7,7 +7,7 @@ import pytest
 
 from qlop.model.action import Verb
 from qlop.model.history import Ending
-from qlop.model.ids import NodeName, StorageId
+from qlop.model.ids import NodeName, StorageId, VmId
 from qlop.model.reading import Known
 from qlop.ports import ErrorKind, Json
 from qlop.pve import parse
@@ -19,8 +19,7 @@ LOOKED_AT = [verb for verb in Verb if verb not in CREATING]
 
 
 def only(cluster: ToyCluster) -> ToyGuest:
-    (guest,) = cluster.guests.values()
-    return guest
+    return cluster.guests[VmId(110)]
 
 
 def moved(cluster: ToyCluster) -> None:

@@ -48,6 +48,7 @@ CONFIGS = {
         "memory": "1024",
         "scsihw": "virtio-scsi-single",
         "scsi0": "nas:4,format=qcow2",
+        "scsi1": "nas:1,format=qcow2",
         "ide2": "nas:cloudinit",
         "agent": "1",
         "smbios1": f"uuid={UUID}",
@@ -59,6 +60,7 @@ CONFIGS = {
         "ostype": "debian",
         "unprivileged": "1",
         "rootfs": "local-lvm:4",
+        "mp0": "local-lvm:1,mp=/srv",
         "net0": f"name=eth0,bridge=vmbr0,hwaddr={MAC},ip=dhcp",
         "description": NOTES[CT],
     },
@@ -103,7 +105,9 @@ async def simulated(kind: GuestKind, verb: Verb) -> Simulated:
         vmid=110, node="pve1", kind=kind.value, running=verb in RUNNING, config=CONFIGS[kind]
     )
     spec = hospital()
-    guests = (*spec.guests, source, *(() if verb in CREATING else (guest,)))
+    heir = GuestSpec(vmid=111, node="pve1", kind=kind.value, config=heir_config(kind))
+    there = (guest, heir) if verb is Verb.HAND_OVER else () if verb in CREATING else (guest,)
+    guests = (*spec.guests, source, *there)
     spec = replace(spec, guests=guests, pools=("ward",))
     cluster = Cluster(spec, now=EPOCH.timestamp())
     api = InProcessApi(cluster, VirtualClock())
@@ -112,12 +116,35 @@ async def simulated(kind: GuestKind, verb: Verb) -> Simulated:
     action = specialized(action_of(verb), kind, digest)
     premise = planned(verb).premise
     if premise is not None:
-        premise = Premise(mark=MARKS[kind], witness=MARKS[kind].witness, power=premise.power)
+        beside = premise.beside and replace(
+            premise.beside, kind=kind, mark=heir_mark(kind), witness=heir_mark(kind).witness
+        )
+        premise = Premise(
+            mark=MARKS[kind],
+            witness=MARKS[kind].witness,
+            power=premise.power,
+            beside=beside or None,
+        )
     wish = replace(planned(verb), action=action, premise=premise)
     if verb in CREATING:
         wish = replace(wish, witness=MARKS[kind].witness)
     api.calls.clear()
     return Simulated(cluster, api, wish)
+
+
+def heir_mark(kind: GuestKind) -> OwnerMark:
+    """The mark of the guest that is handed a disk."""
+    witness = MARKS[kind].witness[:-1] + "6"
+    return replace(MARKS[kind], vmid=VmId(111), generation=1, witness=witness)
+
+
+def heir_config(kind: GuestKind) -> dict[str, str]:
+    """A guest like the other, without its second disk."""
+    config = {key: value for key, value in CONFIGS[kind].items() if key not in {"scsi1", "mp0"}}
+    config["description"] = signed_description("", heir_mark(kind))
+    if kind is VM:
+        return config | {"smbios1": f"uuid={UUID[:-1]}6"}
+    return config | {"net0": f"name=eth0,bridge=vmbr0,hwaddr={MAC[:-1]}6,ip=dhcp"}
 
 
 async def prepared(api: InProcessApi, kind: GuestKind, verb: Verb) -> str:
@@ -160,6 +187,12 @@ def specialized(action: Action, kind: GuestKind, digest: str) -> Action:
             )
         case act.ConfigureGuest():
             return replace(action, digest=digest, set={"memory": "2048"})
+        case act.ReplaceGuest():
+            mark = replace(MARKS[kind], yields=action.build, carries=action.carries)
+            writes = {"description": signed_description("", mark)}
+            return replace(action, digest=digest, writes=writes)
+        case act.HandOverDisk():
+            return replace(action, digest=digest, slot="scsi1" if kind is VM else "mp0")
         case act.ResizeDisk():
             slot = "scsi0" if kind is VM else "rootfs"
             return replace(action, digest=digest, slot=slot, size_bytes=8 << 30)

@@ -189,6 +189,7 @@ class ToyCluster:
             "resize": lambda: guest.config.update(
                 {str(call.params["disk"]): f"nas:1/disk.raw,size={call.params['size']}"}
             ),
+            "move_disk": lambda: self._hand_over(guest, call),
             "start": lambda: self._power(guest, running=True),
             "resume": lambda: guest.config.pop("toy-paused", None),
             "shutdown": lambda: self._power(guest, running=False),
@@ -200,6 +201,10 @@ class ToyCluster:
             "{vmid}": lambda: self.guests.pop(guest.vmid, None),
         }
         return self._task(call, tail.strip("{}"), guest.vmid, effects[tail])
+
+    def _hand_over(self, guest: ToyGuest, call: PveCall) -> None:
+        heir = self.guests[VmId(int(call.params["target-vmid"]))]
+        heir.config[str(call.params["target-disk"])] = guest.config.pop(str(call.params["disk"]))
 
     def _power(self, guest: ToyGuest, *, running: bool) -> None:
         guest.running, guest.since_s = running, now_s()

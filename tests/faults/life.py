@@ -118,7 +118,8 @@ class Life:
         observer, ledger = Observer(self.api, clock), Ledger(self.journal)
 
         def ended(intended: Intended, _: Finished) -> None:
-            observer.touch(intended.vmid)
+            for vmid in intended.touches:
+                observer.touch(vmid)
             triggers.ring()
 
         executor = Executor(

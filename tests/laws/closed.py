@@ -222,7 +222,8 @@ class _Life:
         observer = Observer(self, self._clock)
 
         def ended(intended: Intended, _: Finished) -> None:
-            observer.touch(intended.vmid)
+            for vmid in intended.touches:
+                observer.touch(vmid)
             triggers.ring()
 
         executor = self._executor = Executor(

@@ -158,6 +158,7 @@ def test_an_action_in_flight(name: str) -> None:
     assert codes(WANT, b.observed(OFF), planned(start()), records=[flying]) == ["in-flight"]
 
 
+ELSEWHERE = b.guest(power=Power.STOPPED, config=b.config(b.mark("db")))
 SIGNED = planned(create(10001), None, witness="uuid:x")
 
 
@@ -175,7 +176,7 @@ SIGNED = planned(create(10001), None, witness="uuid:x")
     ],
 )
 def test_new_guests(actions: list[PlannedAction], found: list[str]) -> None:
-    assert codes(WANT, b.observed(OFF), *actions) == found
+    assert codes(WANT, b.observed(ELSEWHERE), *actions) == found
 
 
 FOREIGN = replace(b.mark(), cluster=ClusterName("elsewhere"))

@@ -42,7 +42,11 @@ CT_NIC = DesiredNic(slot="net0", mac=None, properties={"bridge": "vmbr0", "name"
 ROOTFS = DesiredDisk(slot="rootfs", size_bytes=8 * GIB, storage=b.LOCAL)
 UUID = derived_uuid(b.CLUSTER, b.WEB, 1, b.WEB_VMID)
 MAC = derived_mac(b.CLUSTER, b.WEB, 1, b.WEB_VMID, "net0")
-NOTES = signed_description("The web.", b.mark())
+
+
+def notes(build: str) -> str:
+    """The notes that a guest gets, with what it is built from."""
+    return signed_description("The web.", b.mark(build=build))
 
 
 def vm(source: Source, *disks: DesiredDisk, power: Power = Power.RUNNING) -> DesiredGuest:
@@ -80,7 +84,7 @@ def first(plan: Plan) -> PlannedAction:
 PLAIN = {
     "name": "web",
     "cores": "2",
-    "description": NOTES,
+    "description": notes("empty"),
     "agent": "1",
     "smbios1": f"uuid={UUID}",
     "pool": "prod",
@@ -120,6 +124,7 @@ PLAIN = {
                 "efidisk0": "nas:0",
                 "scsi0": "local-lvm:0,import-from=nas:import/debian.qcow2,ssd=1",
                 "ide2": "nas:cloudinit",
+                "description": notes("image:nas:import/debian.qcow2"),
             },
             {b.LOCAL, b.NAS},
             ("create", "resize", "start"),
@@ -127,7 +132,11 @@ PLAIN = {
         ),
         pytest.param(
             vm(ImageSource(volume="nas:import/x.qcow2"), replace(SYSTEM, size_bytes=None)),
-            PLAIN | {"scsi0": "local-lvm:0,import-from=nas:import/x.qcow2,ssd=1"},
+            PLAIN
+            | {
+                "scsi0": "local-lvm:0,import-from=nas:import/x.qcow2,ssd=1",
+                "description": notes("image:nas:import/x.qcow2"),
+            },
             {b.LOCAL},
             ("create", "start"),
             id="from-an-image-of-the-right-size",
@@ -175,7 +184,9 @@ def test_a_container_is_created(
         params={
             "unprivileged": "1",
             "hostname": "web",
-            "description": signed_description("", b.mark(witness=witness)),
+            "description": signed_description(
+                "", b.mark(witness=witness, build="archive:local:vztmpl/debian.tar.zst")
+            ),
             "rootfs": "local-lvm:8",
             "ostemplate": "local:vztmpl/debian.tar.zst",
         }
@@ -195,7 +206,7 @@ def clone(want: CloneSource) -> CloneGuest:
         target=b.PVE1,
         full=want.full,
         name="web",
-        description=NOTES,
+        description=notes(f"template:{want.template}"),
         storage=want.storage if want.full else None,
         pool=PoolId("prod"),
     )

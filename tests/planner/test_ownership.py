@@ -24,7 +24,9 @@ UNMARKED = b.guest(config=b.config(witness="uuid:another"))
 UNREAD = b.guest(config=Unknown("no answer"))
 FOREIGN = b.guest(config=b.config(replace(b.mark(), cluster=ClusterName("elsewhere"))))
 FORGED = b.guest(102, config=b.config(b.mark(vmid=102)))
-EMPTY = Ownership(owned={}, doubled={}, mismatched={}, unread=(), strangers=())
+EMPTY = Ownership(
+    owned={}, heirs={}, formers={}, doubled={}, mismatched={}, unread=(), strangers=()
+)
 
 
 def journal_of_clone(*, witness: str | None = None, sealed: bool = False) -> list[JournalRecord]:

@@ -23,6 +23,8 @@ TEXTS = {
     Verb.CREATE: "create VM web (110) on pve1",
     Verb.CLONE: "clone template 9000 to web (110) on pve2",
     Verb.CONFIGURE: "configure web (110): cipassword, memory",
+    Verb.REPLACE: "replace web (110) by a guest built from template debian-13",
+    Verb.HAND_OVER: "hand scsi0 of web (110) over to 111",
     Verb.RESIZE: "grow scsi0 of web (110) to 64GiB",
     Verb.REGENERATE: "regenerate the cloud-init drive of web (110)",
     Verb.ASSIGN_POOL: "put web (110) into pool ward",

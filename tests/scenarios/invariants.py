@@ -8,7 +8,9 @@ import structlog
 
 from qlop.model.desired import Desired
 from qlop.model.history import Intended, JournalRecord
+from qlop.model.ids import ServiceName
 from qlop.model.policy import Prune
+from qlop.model.rollout import Order
 from qlop.ports import Method, PveCall
 from qlop.sim import drives
 from qlop.sim.engine import World
@@ -16,7 +18,8 @@ from qlop.sim.state import Guest
 
 _GUEST = re.compile(r"/nodes/[^/]+/(?:qemu|lxc)/(\d+)(/.*)?$")
 _MARK = re.compile(
-    r"^qlop/v1 cluster=(\S+) service=(\S+) index=(\d+) vmid=(\d+) witness=(\S+)(?: .*)?$"
+    r"^qlop/v1 cluster=(\S+) service=(\S+) index=(\d+) vmid=(\d+)(?: generation=(?P<nth>\d+))?"
+    r"(?: (?:build|yields|carries)=\S+| boots)* witness=(?P<witness>\S+)(?: .*)?$"
 )
 
 
@@ -48,6 +51,9 @@ class Invariants:
         self._check_journal(what)
         assert desired is not None, f"{what} was sent without any manifest"
         self._check_subject(call, what, desired)
+        self._check_volumes(what)
+        if call.route.endswith("/status/start"):
+            self._check_alone(int(call.at["vmid"]), what, desired)
         if call.method is Method.DELETE:
             self._check_removal(call, what, desired)
 
@@ -57,12 +63,12 @@ class Invariants:
 
     def check_end(self) -> None:
         """Note what is wrong with how the cluster was left."""
-        seen: dict[tuple[str, str, str], int] = {}
+        seen: dict[tuple[str, str, str, str], int] = {}
         for guest in self._world.guests.values():
             mark = _mark(guest)
             if mark is None or int(mark[4]) != guest.vmid or guest.vmid not in self._made:
                 continue
-            place = (mark[1], mark[2], mark[3])
+            place = (mark[1], mark[2], mark[3], mark["nth"] or "0")
             if place in seen:
                 self._break(f"guests {seen[place]} and {guest.vmid} were both made for {place}")
             seen[place] = guest.vmid
@@ -95,7 +101,34 @@ class Invariants:
         mark = _mark(guest)
         if mark is None or mark[1] != desired.cluster.name or int(mark[4]) != guest.vmid:
             return False
-        return mark[5] == _witness(guest) or guest.vmid in self._made
+        return mark["witness"] == _witness(guest) or guest.vmid in self._made
+
+    def _check_volumes(self, what: str) -> None:
+        """Check that no disk is in two guests: a replacement hands over, and never shares."""
+        users: dict[str, int] = {}
+        for guest in self._world.guests.values():
+            for key, value in guest.config.items():
+                volume = drives.parse(value).get("file", "")
+                is_disk = drives.is_drive(key) or drives.is_mount(key)
+                if is_disk and ":" in volume and not drives.is_cdrom(value):
+                    if volume in users:
+                        self._break(f"{what}: {volume} is in {users[volume]} and {guest.vmid}")
+                    users[volume] = guest.vmid
+
+    def _check_alone(self, vmid: int, what: str, desired: Desired) -> None:
+        """Check that no other guest of the same place runs, unless its manifest says so."""
+        mark = _mark(self._world.guests[vmid])
+        if mark is None:
+            return
+        service = desired.services.get(ServiceName(mark[2]))
+        if service is not None and service.update.order is Order.START_FIRST:
+            return
+        for guest in self._world.guests.values():
+            other = _mark(guest)
+            if other is None or guest.vmid == vmid or int(other[4]) != guest.vmid:
+                continue
+            if other.group(1, 2, 3) == mark.group(1, 2, 3) and guest.is_running:
+                self._break(f"{what}: {guest.vmid} of the same place runs")
 
     def _check_removal(self, call: PveCall, what: str, desired: Desired) -> None:
         if call.route.endswith("/snapshot/{snapname}"):

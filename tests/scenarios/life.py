@@ -205,7 +205,8 @@ class Life:
         rounds = Rounds(self, shared.prober, shared.clock, on_change=self.triggers.ring)
 
         def ended(intended: Intended, _: Finished) -> None:
-            observer.touch(intended.vmid)
+            for vmid in intended.touches:
+                observer.touch(vmid)
             rounds.note_end(intended)
             self.triggers.ring()
 
