@@ -31,6 +31,7 @@ class Hold(Enum):
     BACKUP_NEEDED = "backup-needed"
     PROTECTED = "protected"
     FUSE = "fuse"
+    ADDRESS_IN_USE = "address-in-use"
     HA_MANAGED = "ha-managed"
     NO_FREE_VMID = "no-free-vmid"
     NO_NODE = "no-node"

@@ -9,7 +9,7 @@
 4. *Missing guests*: those to be adopted, for which there is one. Then the largest first, because small ones fit where large ones don't.
 5. *Orphans*: what is ours and no longer wanted goes last, so that nothing is taken away
    before its successor has a place.
-6. *Gates*: what people suspended or froze; then what waits for what it depends on, or
+6. *Gates*: what people suspended or froze; then starts whose address is up elsewhere, and what waits for what it depends on, or
    for its turn in a rollout; then budgets, then the fuse, which looks at what is left. A manifest's own consents were asked for in 3.
 """
 
@@ -19,6 +19,7 @@ from qlop.model.verdict import Held, Hold
 from qlop.planner import (
     adoption,
     birth,
+    collision,
     dependency,
     fuse,
     gates,
@@ -65,6 +66,7 @@ def plan(source: PlanInput) -> Plan:
     unread.hold_orphans(draft)
     suspend.hold_suspended(draft)
     strikes = fuse.wave(draft)
+    collision.keep_apart(draft)
     dependency.keep_dependencies(draft)
     rollout.keep_order(draft)
     gates.keep_budgets(draft)
