@@ -78,10 +78,15 @@ def ending(
         if want.power is not Power.RUNNING or condition is Condition.HEALTHY:
             return None
         message = f"{newer}; it is kept as long as that is not healthy: {why}"
-        return Steps(held=Held(reason=Hold.REPLACEMENT, message=message))
+        remedy = f"see `qlop explain {want.name}`"
+        return Steps(held=Held(reason=Hold.REPLACEMENT, message=message, remedy=remedy))
     if guest.power is not Power.RUNNING:
         return Steps(
-            held=Held(reason=Hold.POWER_UNKNOWN, message=f"{newer}, and it is {guest.power.value}")
+            held=Held(
+                reason=Hold.POWER_UNKNOWN,
+                message=f"{newer}, and it is {guest.power.value}",
+                remedy="see to it by hand, or wait for its node's statistics",
+            )
         )
     if order is Order.START_FIRST and condition is not Condition.HEALTHY:
         return Steps(

@@ -1,7 +1,8 @@
 """Say what stands in the way of a replacement, before it begins and while it goes on."""
 
+from qlop.model.action import HandOverDisk
 from qlop.model.desired import CloneSource, DesiredGuest
-from qlop.model.guest import Disk, Power
+from qlop.model.guest import Disk, GuestKind, Power
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
@@ -126,6 +127,25 @@ def lost(want: DesiredGuest, guest: ObservedGuest, former: ObservedGuest) -> Hel
         f" handing over must have failed half-way, with the volume still on its storage{rest}",
         remedy=f"`{tool} --vmid {guest.vmid}` on {guest.node} lists it as unused; attach it as"
         f" {slots}, and it goes on",
+    )
+
+
+def torn(action: HandOverDisk, message: str) -> Held | None:
+    """Return the hold of a disk that PVE gave a new name, and could not write down.
+
+    It renames the volume first and writes the configurations then (``move_vm_disk`` in
+    PVE/API2/Qemu.pm): without quorum, the second fails and the first stays.
+    """
+    if "does not exist" not in message:
+        return None
+    slot, giver, heir = action.slot, action.vmid, action.heir
+    tool = "qm disk rescan" if action.kind is GuestKind.VM else "pct rescan"
+    return Held(
+        reason=Hold.DATA_LOSS,
+        message=f"{slot} of {giver} could not be handed over to {heir}: {message}; PVE may"
+        " have renamed the volume and been kept from writing that down",
+        remedy=f"`{tool} --vmid {heir}` on {action.node} lists it as unused; attach it as {slot}"
+        f" to {heir}, and take {slot} out of {giver}",
     )
 
 

@@ -30,7 +30,7 @@ from qlop.planner.config import change_of
 from qlop.planner.draft import Draft
 from qlop.planner.ownership import carried
 from qlop.planner.rebuild import Rebuild
-from qlop.planner.step import Step, Steps, beside, place_of, premise_of
+from qlop.planner.step import Step, Steps, action_id, beside, place_of, premise_of
 
 
 def plan_replacement(
@@ -173,7 +173,7 @@ def _taken_back(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> 
 def _build(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
     """Return how the heir is made, and all that follows."""
     kept = rebuild.carries(want, guest, have)
-    bare = replace(want, disks=tuple(one for one in want.disks if one.slot not in kept))
+    bare = _bare(want, kept)
     if _order(draft, want) is Order.STOP_FIRST:
         draft.capacity.vacate(guest.node, want.service, promised_bytes(guest, want))
     made = birth.creation(
@@ -199,6 +199,17 @@ def _build(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     return Steps(steps=(*steps, *down.steps, *handed, *start))
 
 
+def _bare(want: DesiredGuest, missing: tuple[str, ...]) -> DesiredGuest:
+    """Return what an heir is to be until it is in charge.
+
+    Without the disks that it has yet to get, and not started with its node: that would be
+    without them.
+    """
+    options = dict(want.options) | ({"onboot": "0"} if "onboot" in want.options else {})
+    disks = tuple(one for one in want.disks if one.slot not in missing)
+    return replace(want, disks=disks, options=options)
+
+
 def _go_on(
     draft: Draft,
     want: DesiredGuest,
@@ -218,9 +229,7 @@ def _go_on(
     if held is not None:
         return _kept_up(draft, want, guest, have, held)
     left = carried(guest)
-    bare = replace(
-        want, consents=FREE, disks=tuple(one for one in want.disks if one.slot not in left)
-    )
+    bare = replace(_bare(want, left), consents=FREE)
     writes = consent.plan_writes(draft, bare, heir, ready)
     if writes.holds:
         return _kept_up(draft, want, guest, have, writes.holds[0])
@@ -229,9 +238,23 @@ def _go_on(
     down = _down(draft, want, guest, have)
     handed = [_handing(want, guest, have, slot, heir, premised=True) for slot in left]
     start = _start(want, heir, ready)
+    torn = _torn(draft, handed)
+    if torn is not None:
+        return Steps(held=torn)
     if down.held is not None:
         return Steps(steps=(*writes.steps,), held=down.held)
     return Steps(steps=(*writes.steps, *down.steps, *handed, *start))
+
+
+def _torn(draft: Draft, handed: list[Step]) -> Held | None:
+    """Return the hold of a disk whose volume PVE has renamed, and no more than that."""
+    for step in handed:
+        failure = draft.source.history.failures.get(action_id(step.action))
+        if failure is not None and isinstance(step.action, HandOverDisk):
+            held = obstacle.torn(step.action, failure.message)
+            if held is not None:
+                return held
+    return None
 
 
 def _kept_up(

@@ -1,6 +1,6 @@
 """Every action that qlop can dispatch, each as an errand: a world in which it is due."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qlop.model.action import Verb
 from qlop.model.guest import GuestKind
@@ -31,7 +31,7 @@ spec:
   power: {power}
   onBoot: {on_boot}
   placement: {{preferred: [pve1]{allowed}}}
-  changes: {{impact: {{reboot: do, downtime: do}}}}
+  changes: {{impact: {{reboot: do, downtime: do}}, fields: {{replace: do}}}}
   shutdown: {{timeout: 30s, thenStop: true}}
   snapshots: {{keep: [{snapshots}], prune: true}}
   networks: [{{bridge: vmbr0, address: dhcp}}]
@@ -67,6 +67,7 @@ class Wish:
     nesting: bool = True
     second_disk: bool = False
     clone: bool = False
+    persistent: bool = False
 
     def text(self, kind: GuestKind) -> str:
         """Return the manifests."""
@@ -84,6 +85,11 @@ class Wish:
         if self.pool:
             text += f"  pool: {self.pool}\n"
         second = "}, {slot: scsi1, storage: nas, size: 1GiB}" if self.second_disk else "}"
+        if self.persistent and kind is VM:
+            second = "}, {slot: scsi1, storage: nas, size: 1GiB, persistent: true}"
+        elif self.persistent:
+            mount = "{path: /srv, storage: local-lvm, size: 1GiB, persistent: true}"
+            text += f"  mountPoints: [{mount}]\n"
         shape = _VM if kind is VM else _CT
         return text + shape.format(
             source=self._source(kind),
@@ -123,6 +129,8 @@ class Errand:
     route: str
     task: str = ""
     storage: str = ""
+    leaves: tuple[int, ...] = (VMID,)
+    """The guests of ours that there are in the end."""
 
     @property
     def id(self) -> str:
@@ -258,6 +266,28 @@ def all_errands() -> tuple[Errand, ...]:
             Wish(exists=False, prune="{mode: destroy, grace: 5s, backup: notNeeded}"),
             f"DELETE {_ON}",
             ("qmdestroy", "vzdestroy"),
+        ),
+        *(replace(one, leaves=(VMID, VMID + 1)) for one in _replacements()),
+    )
+
+
+def _replacements() -> tuple[Errand, ...]:
+    """Return the steps of a replacement that are nothing else's."""
+    before, after = Wish(persistent=True), Wish(persistent=True, clone=True)
+    tasks = {VM: ("move_disk", "qmmove"), CT: ("move_volume", "move_volume")}
+    return (
+        *_both(Verb.REPLACE, before, after, f"PUT {_ON}/config", ("", "")),
+        *(
+            Errand(
+                name=Verb.HAND_OVER.value,
+                kind=kind,
+                verb=Verb.HAND_OVER,
+                before=before,
+                after=after,
+                route=f"POST {_ON.replace('KIND', kind.value)}/{call}",
+                task=task,
+            )
+            for kind, (call, task) in tasks.items()
         ),
     )
 

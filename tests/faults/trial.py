@@ -1,12 +1,14 @@
 """Send qlop on an errand while something goes wrong, and say which laws it broke."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from qlop.journal.memory import MemoryJournal
 from qlop.model.action import Verb
+from qlop.model.guest import GuestKind
 from qlop.model.history import fold
 from qlop.model.verdict import Held, Hold
 from qlop.ports import Method, PveCall
@@ -57,7 +59,9 @@ class Stage:
 
     def of_errand(self) -> list[Change]:
         """Return those changes that are what the errand is about."""
-        return [one for one in self.changes() if one.route == self.errand.route]
+        changes = [one for one in self.changes() if one.route == self.errand.route]
+        is_mark = self.errand.verb is Verb.REPLACE  # The next guest is configured, too.
+        return [one for one in changes if VMID in one.vmids] if is_mark else changes
 
 
 async def staged(errand: Errand, *, seed: int) -> Stage:
@@ -102,7 +106,11 @@ async def _tried(errand: Errand, faults: Sequence[Fault], *, seed: int) -> list[
         await life.until_rest(at_least=WINDOW)
         broken = offences(stage, life)
     if not broken:
-        broken = [f"held for good: {one.reason.value} {one.message}" for one in _holds(life)]
+        broken = [
+            f"held for good: {one.reason.value} {one.message}"
+            for one in _holds(life)
+            if one.reason is not Hold.ORPHANED  # Who was replaced is kept.
+        ]
     if not broken:
         broken = miscounted(stage, faults)
     return [f"{one} [{life.told()}] [{steps(stage)}]" for one in broken]
@@ -121,12 +129,14 @@ async def _helped(stage: Stage, life: Life) -> bool:
     kind = stage.errand.kind
     for held in _holds(life):
         now = VirtualClock().now().timestamp()
+        named = re.search(r"\b1000\d\b", held.message)
+        vmid = int(named[0]) if named is not None else VMID
         if held.reason is Hold.LOCKED:
-            script.do(stage.cluster, f"unlock {VMID}", now)
+            script.do(stage.cluster, f"unlock {vmid}", now)
             return True
         if held.reason is Hold.HALF_MADE:
-            script.do(stage.cluster, f"unlock {VMID}", now)
-            script.do(stage.cluster, f"guest {VMID} destroy", now)
+            script.do(stage.cluster, f"unlock {vmid}", now)
+            script.do(stage.cluster, f"guest {vmid} destroy", now)
             return True
         if "delsnapshot" in held.remedy:
             at: dict[str, str | int] = {"node": "pve1", "vmid": VMID}
@@ -135,7 +145,31 @@ async def _helped(stage: Stage, life: Life) -> bool:
             call = PveCall(method=Method.DELETE, route=route, at=at, params={"force": 1})
             await stage.wire.inner.call(call)
             return True
+        if "attach it as" in held.remedy:
+            await _attach(stage)
+            return True
     return False
+
+
+async def _attach(stage: Stage) -> None:
+    """Attach the volume that PVE took from one guest and did not give to the other."""
+    world, kind = stage.cluster.world, stage.errand.kind
+    heir = VMID + 1
+    used = " ".join(world.guests[heir].config.values())
+    (lost,) = [
+        volume.volid
+        for volume in world.volumes.values()
+        if volume.vmid == heir and volume.volid not in used
+    ]
+    params = {"scsi1": lost} if kind is GuestKind.VM else {"mp0": f"{lost},mp=/srv"}
+    route = f"/nodes/{{node}}/{kind.value}/{{vmid}}/config"
+    (slot,) = params
+    if slot in world.guests[VMID].config:  # Its volume was renamed, and no more than that.
+        old: dict[str, str | int] = {"node": "pve1", "vmid": VMID}
+        taken = PveCall(method=Method.PUT, route=route, at=old, params={"delete": slot})
+        await stage.wire.inner.call(taken)
+    at: dict[str, str | int] = {"node": "pve1", "vmid": heir}
+    await stage.wire.inner.call(PveCall(method=Method.PUT, route=route, at=at, params=params))
 
 
 def _holds(life: Life) -> list[Held]:
@@ -160,9 +194,9 @@ def offences(stage: Stage, life: Life) -> list[str]:
     broken += [f"a plan broke a law: {one}" for one in life.lawless]
     inflight = fold(stage.journal.records()).inflight
     broken += [f"left in flight: {one.intended.action}" for one in inflight.values()]
-    due = 0 if stage.errand.verb is Verb.DESTROY else 1
+    due = [] if stage.errand.verb is Verb.DESTROY else [*stage.errand.leaves]
     found = sorted(guest.vmid for guest in cluster.ours())
-    if found != [VMID] * due:
+    if found != due:
         broken.append(f"guests of ours: {found} instead of {due}")
     return broken + _unrest(life)
 
@@ -188,6 +222,8 @@ def miscounted(stage: Stage, faults: Sequence[Fault]) -> list[str]:
     done = [one for one in stage.of_errand() if stage.cluster.is_done(one)]
     least = most = 1
     effects = {fault.effect for fault in faults if fault.hits}
+    if stage.errand.verb is Verb.HAND_OVER and Effect.QUORUM_LOST in effects:
+        least = 0  # PVE renamed the volume, and could not write that down.
     if Effect.TASK in effects:
         least = 0  # It may have been far enough for its effect to be there.
     if Effect.NODE_DOWN in effects:
