@@ -161,7 +161,10 @@ class Service:
             journal_trouble=self._journal_trouble(),
         )
         self._tidy()
-        self._tell_systemd(f"{result.status.ready}/{len(result.status.subjects)} as wanted")
+        stalled = f"; stalled: {result.status.stalled}" if result.status.stalled else ""
+        self._tell_systemd(
+            f"{result.status.ready}/{len(result.status.subjects)} as wanted{stalled}"
+        )
 
     def _tidy(self) -> None:
         """Once a day, let the journal forget; a full disk is no reason to fall over."""

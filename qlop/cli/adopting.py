@@ -36,6 +36,11 @@ class Only:
         """Return how many actions have ended so far."""
         return self.behind.ends
 
+    @property
+    def trouble(self) -> str:
+        """Return why the journal can't be written, empty if it can."""
+        return self.behind.trouble
+
     def start(
         self, plan: Plan, *, cycle: CycleId, seen: int, limits: Limits
     ) -> tuple[ActionId, ...]:

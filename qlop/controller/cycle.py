@@ -62,6 +62,11 @@ class Acting(Protocol):
         """Return how many actions have ended so far."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Return why the journal can't be written, empty if it can."""
+        ...
+
     def start(
         self, plan: Plan, *, cycle: CycleId, seen: int, limits: Limits
     ) -> tuple[ActionId, ...]:
@@ -168,9 +173,7 @@ class Engine:
             subjects = status.subjects(source.desired, source.observed, source.history, told)
         observed = source.observed
         seen = observed.complete
-        stalled = _stalled(
-            force, observed, broken, leading=self.is_leading(), deaf=self.ordering.trouble
-        )
+        stalled = _stalled(force, observed, broken, leading=self.is_leading(), mute=self._mute())
         former = last.status if last is not None else None
         now_status = Status(
             at=source.now,
@@ -192,6 +195,13 @@ class Engine:
             fuses=plan.fuses,
         )
         return CycleResult(status=now_status, plan=plan, source=source)
+
+    def _mute(self) -> str:
+        """Return why nothing may be done whatever the plan, empty if nothing forbids it."""
+        if self.ordering.trouble:
+            return f"people's orders can't be read: {self.ordering.trouble}"
+        trouble = self.executor.trouble if self.executor is not None else ""
+        return f"nothing is done without writing it down first: {trouble}" if trouble else ""
 
     def _nodes(self, source: PlanInput) -> tuple[NodeStatus, ...]:
         """Return the nodes as they were last seen, if they are not seen now."""
@@ -283,10 +293,10 @@ def _stalled(
     broken: tuple[Finding, ...],
     *,
     leading: bool,
-    deaf: str,
+    mute: str,
 ) -> str:
-    if deaf:
-        return f"people's orders can't be read: {deaf}"
+    if mute:
+        return mute
     if broken:
         return f"the plan breaks a safety law and is dropped: {broken[0].message}"
     if isinstance(observed.quorate, Known) and not observed.quorate.value:

@@ -65,6 +65,7 @@ class ScriptedExecutor:
     settled: list[ActionId] = field(default_factory=list)
     noted: list[Notice] = field(default_factory=list)
     ends: int = 0
+    trouble: str = ""
 
     def start(
         self, plan: Plan, *, cycle: CycleId, seen: int, limits: Limits

@@ -104,6 +104,7 @@ def planned(premise: OwnerMark | None, vmid: int = 100, **write: str) -> Planned
 class Executor:
     started: list[PlannedAction] = field(default_factory=list)
     ends: int = 0
+    trouble: str = ""
 
     def start(
         self, plan: Plan, *, cycle: CycleId, seen: int, limits: Limits

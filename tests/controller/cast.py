@@ -63,6 +63,7 @@ class Hands:
     """Starts the first action of each plan, and notes all that it is told."""
 
     ends: int = 0
+    trouble: str = ""
     started: list[ActionId] = field(default_factory=list)
     noted: list[object] = field(default_factory=list)
     settled: list[tuple[ActionId, Ending, Upid | None]] = field(default_factory=list)

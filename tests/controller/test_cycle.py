@@ -86,6 +86,15 @@ async def test_what_stands_in_the_way_is_said(cast: Cast, stalled: str) -> None:
     assert told == ([stalled] if stalled else [])
 
 
+async def test_a_journal_that_can_not_be_written_is_said() -> None:
+    cast = Cast(WANT, [ON])
+    cast.hands.trouble = "disk full"
+
+    result = await cast.engine.cycle(read_manifests=True, act=True)
+
+    assert result.status.stalled == ("nothing is done without writing it down first: disk full")
+
+
 async def test_without_good_manifests_nobody_looks() -> None:
     cast = Cast(None, [ON], findings=(BAD,))
 
