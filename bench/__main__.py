@@ -11,7 +11,8 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from bench import dispatch, idle, makespan, serve
+from bench import api, dispatch, idle, makespan, serve
+from qlop.sim import world
 
 SIZES = (30, 300, 3000, 10000)
 
@@ -22,6 +23,10 @@ def main() -> None:
     match sys.argv[1:]:
         case ["serve", guests, directory]:
             serve.serve(int(guests), Path(directory))
+        case ["fleet", nodes, guests, directory]:
+            serve.serve_spec(world.fleet(int(nodes), int(guests)), Path(directory))
+        case ["api"]:
+            _tell(api.measure())
         case ["idle", guests]:
             _tell(idle.measure(int(guests)))
         case ["dispatch"]:
@@ -31,17 +36,19 @@ def main() -> None:
         case []:
             _all()
         case _:
-            raise SystemExit("usage: scripts/bench [idle GUESTS | dispatch | makespan]")
+            raise SystemExit("usage: scripts/bench [api | idle GUESTS | dispatch | makespan]")
 
 
 def _all() -> None:
     """Run each part in a process of its own: memory and caches of one are not another's."""
     results: dict[str, Any] = {
+        "api": _part("api"),
         "idle": [_part("idle", str(size)) for size in SIZES],
         "dispatch": _part("dispatch"),
         "makespan": _part("makespan"),
     }
     console = Console()
+    console.print(_table("the simulated API over HTTPS", results["api"]))
     console.print(_idle_table(results["idle"]))
     console.print(_table("save of a manifest to first mutation sent", results["dispatch"]))
     console.print(_table("creating guests, in simulated time", results["makespan"]))

@@ -14,7 +14,7 @@ from bench import worlds
 from qlop.settings import ApiSettings
 from qlop.sim.cluster import Cluster
 from qlop.sim.server import SimServer
-from qlop.sim.world import DEFAULT_TOKEN
+from qlop.sim.world import DEFAULT_TOKEN, ClusterSpec
 
 STARTUP_S = 300.0
 """Building 10,000 guests takes a while; nobody measures it."""
@@ -44,9 +44,22 @@ class Served:
 @contextmanager
 def serving(guests: int) -> Iterator[Served]:
     """Serve the cluster in which ``worlds.desired(guests)`` is true, in another process."""
+    with _serving("serve", str(guests)) as served:
+        yield served
+
+
+@contextmanager
+def fleet(nodes: int, guests: int) -> Iterator[Served]:
+    """Serve a cluster of a given size, in another process."""
+    with _serving("fleet", str(nodes), str(guests)) as served:
+        yield served
+
+
+@contextmanager
+def _serving(*arguments: str) -> Iterator[Served]:
     with tempfile.TemporaryDirectory(prefix="qlop-bench-") as name:
         directory = Path(name)
-        command = [sys.executable, "-m", "bench", "serve", str(guests), name]
+        command = [sys.executable, "-m", "bench", *arguments, name]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as process:  # noqa: S603 - ours
             try:
                 yield _announced(directory, process)
@@ -55,8 +68,13 @@ def serving(guests: int) -> Iterator[Served]:
 
 
 def serve(guests: int, directory: Path) -> None:
-    """Serve until standard input ends."""
-    cluster = Cluster(worlds.converged_spec(guests), now=time.time() - 60)
+    """Serve the cluster in which all is as wanted, until standard input ends."""
+    serve_spec(worlds.converged_spec(guests), directory)
+
+
+def serve_spec(spec: ClusterSpec, directory: Path) -> None:
+    """Serve a cluster until standard input ends."""
+    cluster = Cluster(spec, now=time.time() - 60)
     cluster.advance(time.time())
     server = SimServer(cluster, directory=directory)
     with server.in_background():
