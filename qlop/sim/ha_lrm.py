@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qlop.sim import lxc_power, power, qemu_migrate, schema, workers
+from qlop.sim import hardware, lxc_power, power, qemu_migrate, schema, workers
 from qlop.sim.access import Identity
 from qlop.sim.call import Call
 from qlop.sim.engine import World
@@ -18,6 +18,12 @@ _PHASES_S = (2.0, 8.0, 5.0)
 """How long after the manager's look the nodes have theirs: each has its own rhythm."""
 
 _SHUTDOWN_S = 60.0
+
+WATCHDOG_S = 60.0
+"""How long a node with services may be without quorum before its watchdog resets it."""
+
+_RESET_S = 90.0
+"""How long a host takes to be back after a reset."""
 
 _NAMES = {
     (Kind.QEMU, "start"): "qmstart",
@@ -42,7 +48,10 @@ def _tick(world: World, name: str, beginning: int) -> None:
     if not world.ha.ticking or world.ha.beginnings != beginning:
         return
     world.schedule(_TICK_S, lambda: _tick(world, name, beginning))
-    if not world.is_online(name) or not world.is_quorate():
+    if not world.is_online(name):
+        return
+    if not world.is_quorate():
+        _mind_watchdog(world, name)
         return
     world.ha.heard_at[name] = world.now
     for _, service in sorted(world.ha.services.items()):
@@ -51,6 +60,24 @@ def _tick(world: World, name: str, beginning: int) -> None:
             world.ha.active_nodes.add(name)
             if not service.busy and guest.node == name:
                 _work(_Job(world=world, service=service, guest=guest))
+
+
+def _mind_watchdog(world: World, name: str) -> None:
+    """Let a node reset itself that has services and no quorum: nobody feeds its watchdog.
+
+    After ``lost_agent_lock`` in ``PVE/HA/LRM.pm`` and ``watchdog-mux.c``: whoever else takes
+    the services over may rely on it.
+    """
+    has_services = any(
+        one.node == name and one.state and one.request != "ignored"
+        for one in world.ha.services.values()
+    )
+    if not has_services or name not in world.ha.active_nodes or not world.ha.has_watchdog:
+        return
+    if world.now - world.ha.heard_at.get(name, world.now) >= WATCHDOG_S:
+        world.ha.active_nodes.discard(name)
+        hardware.power_off(world, name)
+        world.schedule(_RESET_S, lambda: hardware.power_on(world, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,8 @@ class HaState:
     """Counts when the rounds were begun: rounds of an earlier beginning die out."""
     is_manager_up: bool = True
     """Whether the HA services run at all: without them requests only pile up."""
+    has_watchdog: bool = True
+    """Whether nodes with services reset themselves when they lose the quorum."""
 
     def of(self, vmid: int) -> Service | None:
         """Return the service of a guest."""

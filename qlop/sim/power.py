@@ -13,6 +13,9 @@ from qlop.sim.wire import TaskError
 REBOOT_GAP_S = 3.0
 """After an API reboot stopped a VM, until ``qmeventd`` starts it again."""
 
+_QUORUM_POLL_S = 1.0
+"""How often a booted node looks whether there is a quorum yet."""
+
 _AGENT_WAIT_S = 3.0
 """How long a ping to a silent guest agent takes."""
 
@@ -264,7 +267,12 @@ def start_ct(world: World, task: Task, guest: Guest) -> Worker:
 
 
 def start_on_boot(world: World, node: str) -> None:
-    """Start a node's ``onboot`` guests, as its ``startall`` task does."""
+    """Start a node's ``onboot`` guests, as its ``startall`` task does: with quorum only."""
+    if not world.nodes[node].up:
+        return
+    if not world.is_quorate():
+        world.schedule(_QUORUM_POLL_S, lambda: start_on_boot(world, node))
+        return
     for vmid in sorted(world.guests):
         guest = world.guests[vmid]
         starts = guest.node == node and guest.config.get("onboot") == "1"

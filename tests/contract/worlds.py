@@ -92,6 +92,7 @@ def cluster_for(entries: list[Exchange | Note]) -> tuple[Cluster, str]:
         host.has_kvm = False
         host.hotplugs_containers = False
     cluster.world.ha.is_manager_up = len(nodes) > 1
+    cluster.world.ha.has_watchdog = False  # The laboratory's nodes were not to reset themselves.
     if master := re.search(r'"node":"(\w+)"[^}]*"type":"master"', everything):
         cluster.world.ha.master = master[1]
     _add_guests(cluster, exchanges)

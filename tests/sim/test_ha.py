@@ -2,6 +2,7 @@
 
 import pytest
 
+from qlop.sim.ha_lrm import WATCHDOG_S
 from tests.sim.lab import Lab
 
 RESOURCE = "/cluster/ha/resources/vm:101"
@@ -48,6 +49,37 @@ def test_a_migration_keeps_the_guest_running_and_a_relocation_stops_it() -> None
     tasks = [row["type"] for row in lab.get("/cluster/tasks") if row["id"] == "101"]
     assert tasks.count("qmigrate") == 2
     assert tasks.count("qmshutdown") == 1
+
+
+def test_a_node_with_services_resets_itself_a_minute_after_the_quorum_is_lost() -> None:
+    lab = managed()
+    lab.by_hand("quorum lose")
+    lab.later(WATCHDOG_S - 15)
+    assert lab.cluster.world.nodes["pve1"].up
+    lab.later(30)
+    up = {name: node.up for name, node in lab.cluster.world.nodes.items()}
+    assert up == {"pve1": False, "pve2": True, "pve3": True}
+    assert not lab.cluster.world.guests[101].is_running
+
+
+def test_after_a_reset_nothing_starts_before_there_is_a_quorum_again() -> None:
+    lab = managed()
+    lab.by_hand("quorum lose")
+    lab.later(4 * WATCHDOG_S)
+    assert lab.cluster.world.nodes["pve1"].up
+    assert not lab.cluster.world.guests[101].is_running
+    lab.by_hand("quorum restore")
+    lab.later(ROUNDS_S)
+    assert where(lab) == ("pve1", "running", "started")
+
+
+def test_a_short_loss_of_the_quorum_resets_nobody() -> None:
+    lab = managed()
+    lab.by_hand("quorum lose")
+    lab.later(WATCHDOG_S / 2)
+    lab.by_hand("quorum restore")
+    lab.later(2 * WATCHDOG_S)
+    assert where(lab) == ("pve1", "running", "started")
 
 
 def test_a_migration_to_a_node_that_does_not_exist_is_accepted_and_dropped() -> None:
