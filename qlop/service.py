@@ -12,6 +12,7 @@ from qlop.controller.cycle import CycleResult
 from qlop.controller.lease import FileLease
 from qlop.controller.triggers import Triggers
 from qlop.controller.window import Window
+from qlop.journal import orderbook
 from qlop.model.event import Event, EventKind
 from qlop.model.orders import Order
 from qlop.ports import PortError
@@ -70,6 +71,7 @@ class Service:
             render_metrics=self._metrics.render,
             read_records=lambda: self._parts.records() if self._parts is not None else (),
             read_orders=self._orders,
+            order_book=lambda: orderbook.identity(settings.orders_file),
             journal_trouble=self._journal_trouble,
         )
 

@@ -150,6 +150,7 @@ def hints(ready: Stage, vmid: int | None) -> list[Line]:
             Span(f'{qlop} sim do "node pve3 down"', Tone.STRONG),
             "  and up again",
         ),
+        line("use any other command  ", Span(f"export QLOP_CONFIG={ready.settings}", Tone.STRONG)),
         line("look                   ", Span(f"{ready.page}  ({ready.page}metrics)", Tone.STRONG)),
         line(
             "ask                    ", Span(f"{qlop} sim do help", Tone.STRONG), "   Ctrl-C ends"

@@ -25,6 +25,7 @@ from qlop.cli import (
     undelete,
     validate,
 )
+from qlop.cli.ordering import OtherBookError
 from qlop.cli.plan_file import PlanFileError
 from qlop.cli.settings_file import SettingsError
 from qlop.cli.simulated import SimulatedError
@@ -34,7 +35,15 @@ from qlop.render.finding import findings_lines
 from qlop.sim.world import SpecError
 
 DEBUG = "--debug"
-_FORESEEN = (PortError, PlanFileError, SimulatedError, SpecError, StageError, OSError)
+_FORESEEN = (
+    PortError,
+    PlanFileError,
+    OtherBookError,
+    SimulatedError,
+    SpecError,
+    StageError,
+    OSError,
+)
 
 
 def application() -> typer.Typer:

@@ -15,6 +15,7 @@ import typer
 from qlop import daemon
 from qlop.cli import asking, options, plan, screen
 from qlop.cli.asking import Answer
+from qlop.journal import orderbook
 from qlop.journal.orderbook import SqliteOrderBook
 from qlop.model import units
 from qlop.model.ids import OrderId
@@ -109,12 +110,36 @@ def who() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
+class OtherBookError(Exception):
+    """An order would go into another book than the daemon reads: it would hold nothing."""
+
+
 def book_path(config: Path | None, overrides: list[str] | None) -> Path:
-    """Return where the order book is, whatever the other settings are."""
+    """Return where the order book is, whatever the other settings are.
+
+    Raises:
+        OtherBookError: if the daemon that the settings lead to reads another one.
+    """
     said = options.setting_of("orders", config, overrides)
     journal = options.setting_of("journal", config, overrides)
     default = Path(journal) if journal else Settings.model_fields["journal"].default
-    return Path(said) if said else default.with_name("orders.sqlite3")
+    path = Path(said) if said else default.with_name("orders.sqlite3")
+    web = options.web_of(config, overrides)
+    answer = asking.ask(web, "orders")
+    if answer is None:
+        where = f"no daemon answers at {web.listen.authority}"
+        screen.tell([line(Span(f"{where}: this is for the one that reads {path}", Tone.DIM))])
+    read = (
+        answer.document.get("book")
+        if isinstance(answer, Answer) and isinstance(answer.document, dict)
+        else None
+    )
+    if read is not None and read != orderbook.identity(path):
+        raise OtherBookError(
+            f"{path} is not the order book of the daemon that answers at {web.listen.authority}:"
+            " it would never see the order; give the settings that it runs with (--config)"
+        )
+    return path
 
 
 def standing(path: Path) -> Orders:

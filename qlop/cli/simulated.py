@@ -30,6 +30,17 @@ class Whereabouts:
     token_id: str
     token_file: str
 
+    def settings(self) -> dict[str, object]:
+        """Return the settings of a qlop that shall use it, as its settings file has them."""
+        return {
+            "api": {
+                "endpoints": [*self.endpoints],
+                "token_id": self.token_id,
+                "token_secret_file": self.token_file,
+                "ca_file": self.ca_file,
+            }
+        }
+
     def environment(self) -> dict[str, str]:
         """Return the settings of a qlop that shall use it, as environment variables."""
         return {

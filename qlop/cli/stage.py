@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from qlop.cli import simulated
+from qlop.cli.simulated import Whereabouts
 from qlop.settings import DEFAULT_LISTEN_PORT, Address, WebSettings
 from qlop.sim import world
 from qlop.sim.cluster import Cluster
@@ -21,6 +24,8 @@ from qlop.sim.server import SimServer
 
 DEMO_INTERVAL = "5s"
 """Shorter than the manifests say: who watches should not wait for half a minute."""
+SETTINGS_FILE = "qlop.yaml"
+"""In the folder of the demonstration: with it every command speaks to its daemon."""
 STOP_S = 12.0
 """The daemon ends in under ten seconds; after this it is killed."""
 
@@ -38,6 +43,11 @@ class Stage:
     web: WebSettings
     daemon: subprocess.Popen[bytes]
     log: Path
+
+    @property
+    def settings(self) -> Path:
+        """Return the settings that the daemon runs with."""
+        return self.home / SETTINGS_FILE
 
     @property
     def page(self) -> str:
@@ -70,9 +80,9 @@ def set_up(
         server = SimServer(
             Cluster(world.hospital(), now=time.time()), speed=speed, directory=place
         )
-        with server.in_background(), _announced(server, place) as environment:
+        with server.in_background(), _announced(server, place) as where:
             listen = Address(host="127.0.0.1", port=_free_port(port))
-            with _daemon(place, copied, listen, environment) as daemon:
+            with _daemon(place, copied, listen, where) as daemon:
                 yield Stage(
                     home=place,
                     manifests=copied,
@@ -86,37 +96,37 @@ def set_up(
 
 
 @contextmanager
-def _announced(server: SimServer, place: Path) -> Iterator[dict[str, str]]:
+def _announced(server: SimServer, place: Path) -> Iterator[Whereabouts]:
     """Leave word of the cluster, in its own place and where ``qlop sim do`` looks."""
     usual = simulated.private(simulated.default_directory())
     where = simulated.announce(server, place)
     simulated.announce(server, usual)
     try:
-        yield where.environment()
+        yield where
     finally:
         simulated.forget(usual)
 
 
 @contextmanager
 def _daemon(
-    place: Path, manifests: Path, listen: Address, environment: dict[str, str]
+    place: Path, manifests: Path, listen: Address, where: Whereabouts
 ) -> Iterator[subprocess.Popen[bytes]]:
+    config = place / SETTINGS_FILE
     settings = {
-        **environment,
-        "QLOP_DESIRED_STATE": str(manifests),
-        "QLOP_JOURNAL": str(place / "journal.sqlite3"),
-        "QLOP_WEB_LISTEN": listen.authority,
-        "QLOP_INTERVAL": DEMO_INTERVAL,
-        "QLOP_LOG_FORMAT": "json",
+        **where.settings(),
+        "desired_state": str(manifests),
+        "journal": str(place / "journal.sqlite3"),
+        "web": {"listen": listen.authority},
+        "interval": DEMO_INTERVAL,
+        "log": {"format": "json"},
     }
-    config = place / "qlop.yaml"
-    config.touch()
+    config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("QLOP_")}
     with (place / "daemon.log").open("ab") as log:
         # A session of its own: Ctrl-C is for the view, which then ends the daemon in peace.
         process = subprocess.Popen(  # noqa: S603  # our own program
             [sys.executable, "-m", "qlop", "run", "--config", str(config)],
-            env={**kept, **settings},
+            env=kept,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -28,6 +28,7 @@ class Window:
         render_metrics: Callable[[], bytes],
         read_records: Callable[[], Sequence[JournalRecord]],
         read_orders: Callable[[], Sequence[Order]],
+        order_book: Callable[[], str],
         journal_trouble: Callable[[], str],
     ) -> None:
         self._clock = clock
@@ -35,6 +36,7 @@ class Window:
         self._render_metrics = render_metrics
         self._read_records = read_records
         self._read_orders = read_orders
+        self._order_book = order_book
         self._journal_trouble = journal_trouble
         self._started_at = clock.now()
         self._last: CycleResult | None = None
@@ -82,6 +84,10 @@ class Window:
     def orders(self) -> Sequence[Order]:
         """Return every order ever given, oldest first."""
         return self._read_orders()
+
+    def order_book(self) -> str:
+        """Return by what the order book is known."""
+        return self._order_book()
 
     def events(self) -> Sequence[Event]:
         """Return the last events, oldest first."""

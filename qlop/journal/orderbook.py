@@ -27,6 +27,19 @@ MODE = 0o660
 """Its owner and group may give orders; whoever else is refused by the kernel."""
 
 
+def identity(path: Path) -> str:
+    """Return by what the book at ``path`` is known, whether it is there yet or not.
+
+    The same for all paths that lead to one file, through links and mounts. Where its
+    folder is not there it is the path alone.
+    """
+    try:
+        folder = path.parent.stat()
+    except OSError:
+        return str(path.absolute())
+    return f"{folder.st_dev}:{folder.st_ino}/{path.name}"
+
+
 class SqliteOrderBook:
     """An order book in a file. Nothing is held but an open connection for reading.
 

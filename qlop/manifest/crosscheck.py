@@ -106,7 +106,7 @@ def _check_references(services: Sequence[Lowered], known: frozenset[str]) -> Ite
         )
         for path, names in paths:
             for name in sorted(names - known):
-                near = vocabulary.alike(name, known)
+                near = vocabulary.alike(name, known - {lowered.service.name})
                 hint = f"did you mean {near}?" if near else ""
                 message = f"there is no service {name}"
                 yield lowered.scope.error(path, "unknown-service", message, hint)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import SecretStr
 
-from qlop.render import event, explain, history, line, page, plan, status
+from qlop.render import event, explain, history, line, order, page, plan, status
 from qlop.render.line import Line
 from qlop.render.plain_value import Plain
 from qlop.settings import Address
@@ -75,6 +75,7 @@ def application(
             web.get("/plan", pages.plan),
             web.get("/explain/{name}", pages.explain),
             web.get("/events", pages.events),
+            web.get("/orders", pages.orders),
             web.get("/history", pages.history),
             web.get("/history/{name}", pages.history),
             web.post("/trigger", pages.post_trigger),
@@ -171,6 +172,15 @@ class _Pages:
         found = self.view.events()
         documents: list[Plain] = [event.event_document(one) for one in found]
         return _answer(request, documents, [event.event_line(one) for one in found])
+
+    async def orders(self, request: web.Request) -> web.Response:
+        now = self.view.status()
+        standing = now.orders if now is not None else ()
+        document: Plain = {
+            "book": self.view.order_book(),
+            "orders": [order.order_document(one) for one in standing],
+        }
+        return _answer(request, document, [line.line(order.order_text(one)) for one in standing])
 
     async def history(self, request: web.Request) -> web.Response:
         name = request.match_info.get("name")

@@ -46,6 +46,10 @@ class View(Protocol):
         """Return every order ever given, oldest first."""
         ...
 
+    def order_book(self) -> str:
+        """Return by what the order book is known (``journal.orderbook.identity``)."""
+        ...
+
     def events(self) -> Sequence[Event]:
         """Return the last events, oldest first."""
         ...

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from qlop.cli import main, ordering
+from qlop.journal import orderbook
 from qlop.journal.orderbook import SqliteOrderBook
 from qlop.model.ids import ServiceName
 from qlop.model.orders import (
@@ -49,13 +50,18 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def told(
-    monkeypatch: pytest.MonkeyPatch, arguments: Iterable[str], *, status: Status = STATUS
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: Iterable[str],
+    *,
+    status: Status = STATUS,
+    read: str = "",
 ) -> int:
-    """Run a command beside a daemon that shows ``status``."""
+    """Run a command beside a daemon that shows ``status``, and reads the order book ``read``."""
 
     async def run() -> int:
         listen = Address(host="127.0.0.1", port=0)
-        view = StaticView(the_status=status)
+        book = Path(os.environ["QLOP_JOURNAL"]).with_name("orders.sqlite3")
+        view = StaticView(the_status=status, the_order_book=read or orderbook.identity(book))
         async with server.serving(view, listen=listen, token=None, trigger=lambda: None) as port:
             monkeypatch.setenv("QLOP_WEB_LISTEN", f"127.0.0.1:{port}")
             return await asyncio.to_thread(main.outcome, [*arguments])
@@ -275,3 +281,21 @@ def test_behind_sudo_stands_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_end_is_needed_where_there_is_no_default() -> None:
     with pytest.raises(typer.BadParameter, match="say how long"):
         ordering.head(reason="", span=None, until=None)
+
+
+def test_an_order_that_the_daemon_would_never_see_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = told(monkeypatch, ["freeze", "--for", "1h"], read="7:8/orders.sqlite3")
+    assert code == 1
+    assert "is not the order book of the daemon" in capsys.readouterr().err
+    assert not (tmp_path / "orders.sqlite3").exists()
+
+
+def test_a_book_is_known_through_links_before_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    real, link = tmp_path / "real" / "orders.sqlite3", tmp_path / "link" / "orders.sqlite3"
+    assert orderbook.identity(real) == orderbook.identity(link)
+    assert orderbook.identity(real) != orderbook.identity(tmp_path / "orders.sqlite3")
+    assert orderbook.identity(tmp_path / "no" / "orders.sqlite3").startswith(str(tmp_path))

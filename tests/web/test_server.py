@@ -66,6 +66,7 @@ def ask(
         ("/plan?as=text", "Plan: 1 to create"),
         ("/explain/web-1?as=text", "What will change"),
         ("/history", '"ending": "failed"'),
+        ("/orders", '"book": "1:2/orders.sqlite3"'),
         ("/events", '"kind": "node-lost"'),
         ("/events?as=text", "node pve2 is offline"),
         ("/history/web-1?as=text", "attempt 2: under way"),

@@ -19,6 +19,7 @@ class StaticView:
     the_source: PlanInput | None = worlds.INPUT
     the_plan: Plan | None = worlds.PLAN
     the_journal_error: str = ""
+    the_order_book: str = "1:2/orders.sqlite3"
 
     def now(self) -> datetime:
         return self.at
@@ -43,6 +44,9 @@ class StaticView:
 
     def orders(self) -> Sequence[Order]:
         return worlds.ORDERS
+
+    def order_book(self) -> str:
+        return self.the_order_book
 
     def events(self) -> Sequence[Event]:
         return worlds.EVENTS
