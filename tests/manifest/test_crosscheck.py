@@ -93,6 +93,14 @@ def test_addresses_that_are_found_out_are_nobody_s() -> None:
     assert loaded(service(CONTAINER + "replicas: 3\n" + nic)).findings == ()
 
 
+def test_a_service_is_never_told_that_it_meant_itself() -> None:
+    result = loaded(
+        service(VM, "simrs-database"), service(VM + "dependsOn: [simrs-db]\n", "simrs")
+    )
+
+    assert [found.hint for found in result.findings] == ["did you mean simrs-database?"]
+
+
 def test_placement_names_services_that_exist() -> None:
     result = loaded(
         service(VM, "database"),
