@@ -20,10 +20,13 @@ _PASSING: Final = frozenset(
         Hold.BACKOFF,
         Hold.BUDGET,
         Hold.CONFIG_UNREAD,
+        Hold.DEPENDENCY,
+        Hold.HEALTH_UNKNOWN,
         Hold.IN_FLIGHT,
         Hold.LOCKED,
         Hold.OBSERVATION_INCOMPLETE,
         Hold.POWER_UNKNOWN,
+        Hold.ROLLOUT,
         Hold.TASK_RUNNING,
     }
 )
@@ -50,6 +53,8 @@ def judge(result: CycleResult, *, quiet_for: timedelta) -> Settling:
         return Settling.FAILED if quiet_for >= PATIENCE else Settling.WORKING
     if not result.plan.actions and all(one.is_ready for one in subjects):
         return Settling.CONVERGED
+    if any(_is_watched(one) for one in subjects):
+        return Settling.WORKING  # That has an end, and then the change stays or is undone.
     exhausted = exhausted_failures(result)
     waiting = [one for one in subjects if not one.is_ready and one.name not in exhausted]
     if any(_may_pass(one) for one in waiting) and quiet_for < PATIENCE:
@@ -73,3 +78,8 @@ def exhausted_failures(result: CycleResult) -> dict[str, str]:
 def _may_pass(subject: SubjectStatus) -> bool:
     held = held_of(subject)
     return held is None or held.reason in _PASSING
+
+
+def _is_watched(subject: SubjectStatus) -> bool:
+    held = held_of(subject)
+    return held is not None and held.reason is Hold.VERIFYING

@@ -51,6 +51,9 @@ def failed(count: int) -> History:
         pytest.param(held(Hold.NO_CAPACITY), NOTHING, Settling.HELD, id="held-for-a-person"),
         pytest.param(held(Hold.LOCKED), NOTHING, Settling.WORKING, id="a-lock-may-pass"),
         pytest.param(held(Hold.LOCKED), LONG, Settling.HELD, id="a-lock-that-does-not"),
+        pytest.param(held(Hold.DEPENDENCY), NOTHING, Settling.WORKING, id="what-it-needs-starts"),
+        pytest.param(held(Hold.DEPENDENCY), LONG, Settling.HELD, id="what-it-needs-is-ill"),
+        pytest.param(held(Hold.VERIFYING), LONG, Settling.WORKING, id="a-watch-has-an-end"),
         pytest.param(
             result(subject(Held(reason=Hold.BACKOFF, message="x")), history=failed(1)),
             NOTHING,
