@@ -59,6 +59,9 @@ def test_from_a_plan_to_a_converged_cluster_and_what_is_told_of_it(
     # A snapshot is planned when there is a guest to be taken one of: not by the first plan.
     office = tmp_path / "desired" / "services" / "office" / "administration.yaml"
     office.write_text(office.read_text().replace("snapshots: {keep: [accepted]}", ""))
+    # Nor is the start of what needs another service before that one is healthy.
+    web = tmp_path / "desired" / "services" / "simrs" / "web.yaml"
+    web.write_text(web.read_text().replace("dependsOn: [simrs-db]", ""))
     kept = str(tmp_path / "plan.json")
     code, out, _ = qlop(capsys, "plan", "--out", kept)
     assert (code, "10 to create" in out) == (2, True), out
