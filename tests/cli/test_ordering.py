@@ -47,6 +47,8 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "qlop.yaml").touch()
     monkeypatch.setenv("QLOP_CONFIG", str(tmp_path / "qlop.yaml"))
     monkeypatch.setenv("QLOP_JOURNAL", str(tmp_path / "journal.sqlite3"))
+    # Nobody listens there: a daemon that runs on this machine is not to be asked.
+    monkeypatch.setenv("QLOP_WEB_LISTEN", "127.0.0.1:1")
 
 
 def told(
