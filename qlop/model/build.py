@@ -18,7 +18,6 @@ BY_HAND = "empty"
 from whatever medium. Another medium is no reason to build it anew."""
 
 _TEMPLATE = "template:"
-_KINDS = {"template": "template", "image": "image", "archive": "archive"}
 
 
 def build_of(source: Source) -> str:
@@ -44,7 +43,7 @@ def build_text(build: str) -> str:
     if build == BY_HAND:
         return "empty disks"
     kind, _, name = build.partition(":")
-    return f"{_KINDS.get(kind, kind)} {name}"
+    return f"{kind} {name}"
 
 
 def is_same_build(one: str, other: str, templates: Iterable[tuple[VmId, str]]) -> bool:

@@ -12,7 +12,7 @@ from qlop.model.reading import Known
 from qlop.ports import ErrorKind, Json
 from qlop.pve import parse
 from tests.executor.house import SUCCEEDED, House, said
-from tests.executor.planned import CREATING, MARK, cluster_for, planned
+from tests.executor.planned import CREATING, HEIR, MARK, cluster_for, planned
 from tests.executor.toy import ToyCluster, ToyGuest, refusing
 
 LOOKED_AT = [verb for verb in Verb if verb not in CREATING]
@@ -79,6 +79,44 @@ async def test_power_must_be_as_planned(verb: Verb, running: bool, objection: st
     end = await house.carry_out(planned(verb))
 
     assert said(end) == (Ending.SUPERSEDED, "", f"web (110) on pve1: {objection}")
+    assert cluster.mutations == []
+
+
+def heir_runs(cluster: ToyCluster) -> None:
+    cluster.guests[HEIR].running = True
+
+
+def heir_is_locked(cluster: ToyCluster) -> None:
+    cluster.guests[HEIR].config["lock"] = "backup"
+
+
+def heir_lost_its_mark(cluster: ToyCluster) -> None:
+    cluster.guests[HEIR].config["description"] = "mine now"
+
+
+def heir_is_another(cluster: ToyCluster) -> None:
+    cluster.guests[HEIR].config["smbios1"] = "uuid=00000000-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("change", "objection"),
+    [
+        pytest.param(heir_runs, ", is running, not stopped", id="runs"),
+        pytest.param(heir_is_locked, ", is locked (backup)", id="locked"),
+        pytest.param(heir_lost_its_mark, ", is another one", id="unsigned"),
+        pytest.param(heir_is_another, ", is another one", id="replaced"),
+    ],
+)
+async def test_the_guest_beside_it_must_be_as_planned(
+    change: Callable[[ToyCluster], None], objection: str
+) -> None:
+    house = House(cluster := cluster_for(Verb.HAND_OVER))
+    change(cluster)
+
+    end = await house.carry_out(planned(Verb.HAND_OVER))
+
+    text = f"web (110) on pve1: the guest beside it, {HEIR}{objection}"
+    assert said(end) == (Ending.SUPERSEDED, "", text)
     assert cluster.mutations == []
 
 

@@ -172,8 +172,9 @@ def _worth_counting(done: list[str], errand: Errand) -> list[str]:
     """Return what was done, but for a cloud-init drive that was written as it was before.
 
     Nothing that PVE lists shows whether it was written: what is in doubt is done again.
-    Of a guest that is replaced configurations don't count: that it starts with its node is
-    taken back and said again, once too often for some deaths; all else is done once.
+    Of a guest that is replaced configurations don't count. The next life may still be told
+    that the former guest runs, since PVE's list is late; it then takes ``onboot`` back from
+    the new one, and says it again in the next look. All else is done once.
     """
     if errand.leaves != (VMID,):
         return [one for one in done if not ("PUT" in one and "/config" in one)]

@@ -250,6 +250,25 @@ def test_an_heir_that_nobody_wants_any_more_is_held_and_the_old_one_serves_on() 
     assert held(plan).reason is Hold.REPLACEMENT
 
 
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        pytest.param(replace(heir(), node=b.PVE2), "on one node only", id="on-another-node"),
+        pytest.param(heir(power=Power.RUNNING), "is running before it has its disks", id="runs"),
+        pytest.param(heir(SYSTEM_1, MOVED), "has a scsi1 already", id="has-one-in-that-slot"),
+    ],
+)
+def test_an_heir_that_can_not_take_the_disk_is_held_and_nothing_is_shut_down(
+    new: ObservedGuest, words: str
+) -> None:
+    plan, _ = planned(want(DO), old(yields=NEW, carries=("scsi1",)), new)
+
+    assert "shutdown" not in look.verbs(plan)
+    assert "hand-over" not in look.verbs(plan)
+    assert held(plan).reason is Hold.REPLACEMENT
+    assert words in held(plan).message
+
+
 def test_a_disk_in_neither_guest_is_missed_and_not_made_anew() -> None:
     plan, _ = planned(want(DO), old(SCSI0, power=Power.STOPPED, **GIVES), heir())  # type: ignore[arg-type]
 
