@@ -15,6 +15,8 @@ from bench import api, dispatch, idle, makespan, serve
 from qlop.sim import world
 
 SIZES = (30, 300, 3000, 10000)
+WIDTH = 160
+"""Columns of a table, on a terminal or in a file: no figure is cut."""
 
 
 def main() -> None:
@@ -47,7 +49,7 @@ def _all() -> None:
         "dispatch": _part("dispatch"),
         "makespan": _part("makespan"),
     }
-    console = Console()
+    console = Console(width=WIDTH)
     console.print(_table("the simulated API over HTTPS", results["api"]))
     console.print(_idle_table(results["idle"]))
     console.print(_table("save of a manifest to first mutation sent", results["dispatch"]))

@@ -23,6 +23,9 @@ _FIRMWARE = frozenset({"efidisk0"})
 """Disks that hold nothing but boot entries, made anew with the machine. A TPM's state may
 hold the key to what is carried over: it counts as data."""
 
+_MACHINE = frozenset({"machine", "bios"})
+"""Options that PVE changes in any VM, and that few systems survive."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuild:
@@ -48,22 +51,22 @@ def reason_for(
     is_left_alone = want.consents.of_field(REPLACE) is Consent.IGNORE
     if not build or not have.mark.build or needs_seal(have) or is_left_alone:
         return None
-    impact = _impact(want, guest, have)
-    changes: list[Change] = []
+    differing: list[tuple[str, str, str]] = []
     known = [(one.vmid, one.name) for one in templates]
     if not is_same_build(have.mark.build, build, known):
-        old, new = build_text(have.mark.build), build_text(build)
-        changes.append(Change(field=SOURCE, old=old, new=new, impact=impact))
-    options: set[str] = set()
+        differing.append((SOURCE, build_text(have.mark.build), build_text(build)))
+    options: list[str] = []
     if guest.kind is not want.kind:
-        old, new = (kind.name.lower() for kind in (guest.kind, want.kind))
-        changes.append(Change(field=KIND, old=old, new=new, impact=impact))
+        differing.append((KIND, guest.kind.name.lower(), want.kind.name.lower()))
     else:
-        options = {key for key in want.options if _needs_rebuild(want, key, have)}
-    for key in sorted(options):
-        was, will = _text(have.options.get(key)), _text(want.options[key])
-        changes.append(Change(field=key, old=was, new=will, impact=impact))
-    return Rebuild(changes=tuple(changes), options=frozenset(options)) if changes else None
+        options = sorted(key for key in want.options if _needs_rebuild(want, key, have))
+    for key in options:
+        differing.append((key, _text(have.options.get(key)), _text(want.options[key])))
+    if not differing:
+        return None
+    impact = _impact(want, guest, have)
+    changes = (Change(field=name, old=old, new=new, impact=impact) for name, old, new in differing)
+    return Rebuild(changes=tuple(changes), options=frozenset(options))
 
 
 def carries(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> tuple[str, ...]:
@@ -143,15 +146,18 @@ def _needs_rebuild(want: DesiredGuest, key: str, have: GuestConfig) -> bool:
     knows that his does says so (``changes.fields.machine``).
     """
     rule = rule_for(want.kind, key)
+    is_fixed = rule is not None and rule.create_only
+    if not is_fixed and key not in _MACHINE:
+        return False
     found = config.Difference()
     config.compare_option(found, want.kind, key, want.options[key], have, running=False)
-    if rule is not None and rule.create_only:
+    if is_fixed:
         return bool(found.holds)
     if want.consents.of_field(key) is not None or not found.changes:
         return False
     if key == "machine":
         return family(want.options[key]) != family(have.options.get(key))
-    return key == "bios"
+    return True
 
 
 def _shown(have: GuestConfig, slots: Iterable[str]) -> list[str]:
