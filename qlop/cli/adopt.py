@@ -20,6 +20,7 @@ from qlop.model.proof import Proof
 from qlop.planner import adoption, ownership
 from qlop.planner.ownership import Place
 from qlop.render.line import Line, Span, Tone, line
+from qlop.render.plain_value import Document
 from qlop.render.proof import proof_document, proof_lines
 from qlop.render.status import held_of
 from qlop.settings import Settings
@@ -101,6 +102,7 @@ def release(
     reason: ordering.Reason = "",
     config: options.Config = None,
     overrides: options.Overrides = None,
+    as_json: options.Json = False,
 ) -> int:
     """Cease to own guests: the mark is taken away, and all else of them stays as it is."""
     settings = options.settings_of(config, overrides)
@@ -124,7 +126,10 @@ def release(
         return options.ERROR
     head = ordering.head(reason=reason, span=span, until=until, default=ORDERED_FOR)
     give([release_order(one, head) for one in chosen], ordering.book_path(config, overrides))
-    return options.CONVERGED if await_release(settings, chosen) else options.ERROR
+    left = await_release(settings, chosen)
+    if as_json:
+        screen.show_json([release_document(one, is_released=one not in left) for one in chosen])
+    return options.ERROR if left else options.CONVERGED
 
 
 def await_adoption(settings: Settings, fitting: Sequence[Proof]) -> bool:
@@ -143,8 +148,8 @@ def await_adoption(settings: Settings, fitting: Sequence[Proof]) -> bool:
     return not left
 
 
-def await_release(settings: Settings, chosen: Sequence[Owned]) -> bool:
-    """Have guests released, say how that ended, and return whether none of them is ours."""
+def await_release(settings: Settings, chosen: Sequence[Owned]) -> list[Owned]:
+    """Have guests released, say how that ended, and return those that are still ours."""
     vmids = frozenset(one.vmid for one in chosen)
 
     def done(seen: CycleResult) -> bool:
@@ -153,13 +158,10 @@ def await_release(settings: Settings, chosen: Sequence[Owned]) -> bool:
     last = asyncio.run(adopting.carried_out(daemon, settings, vmids, done))
     seen = last is not None and last.source is not None
     owned = {one.vmid for one in owned_by(last)} if seen else vmids
-    left = [one.name for one in chosen if one.vmid in owned]
-    screen.tell(
-        outcome_lines(
-            "released", [one.name for one in chosen if one.vmid not in owned], left, last
-        )
-    )
-    return not left
+    left = [one for one in chosen if one.vmid in owned]
+    gone = [one.name for one in chosen if one.vmid not in owned]
+    screen.tell(outcome_lines("released", gone, [one.name for one in left], last))
+    return left
 
 
 def give(orders: Iterable[Order], path: Path) -> None:
@@ -200,6 +202,18 @@ def release_order(owned: Owned, head: Head) -> Release:
         service=service,
         index=index,
     )
+
+
+def release_document(owned: Owned, *, is_released: bool) -> Document:
+    """Return how the release of a guest ended, for ``--json``."""
+    service, index = owned.place
+    return {
+        "guest": owned.name,
+        "service": service,
+        "index": index,
+        "vmid": owned.vmid,
+        "released": is_released,
+    }
 
 
 def chosen_proofs(

@@ -60,8 +60,7 @@ def reason_for(
         differing.append((KIND, guest.kind.name.lower(), want.kind.name.lower()))
     else:
         options = sorted(key for key in want.options if _needs_rebuild(want, key, have))
-    for key in options:
-        differing.append((key, _text(have.options.get(key)), _text(want.options[key])))
+    differing += ((key, _text(have.options.get(key)), _text(want.options[key])) for key in options)
     if not differing:
         return None
     impact = _impact(want, guest, have)

@@ -1,5 +1,6 @@
 """A team with guests of its own begins to use qlop, and ceases to: every command of it."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -103,8 +104,10 @@ def test_guests_are_imported_adopted_changed_and_released(
     assert guests[100].config["onboot"] == "1"
     assert guests[100].config["args"] == "-k de"
 
-    code, out, err = qlop(capsys, "release", "web-example")
+    code, out, err = qlop(capsys, "release", "web-example", "--json")
     assert (code, err.splitlines()[-1] + "\n") == (0, "released: web-example\n"), out
+    (ended,) = json.loads(out)
+    assert (ended["guest"], ended["vmid"], ended["released"]) == ("web-example", 100, True)
     assert guests[100].config["description"].strip() == "The web."
     assert guests[100].config["tags"] == "prod"
     assert guests[100].is_running
