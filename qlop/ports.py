@@ -82,6 +82,10 @@ class ErrorKind(Enum):
     """The answer to a mutation was lost; only looking can tell."""
 
 
+NOT_CONNECTED = 595
+"""The status with which pveproxy says that it could not connect to another node."""
+
+
 class PortError(Exception):
     """Something outside did not do what was asked."""
 
@@ -103,6 +107,17 @@ class PortError(Exception):
         self.message = message
         self.status = status
         self.fields: Mapping[str, str] = dict(fields or {})
+
+    @property
+    def is_unsent(self) -> bool:
+        """Return whether a call that met it never reached PVE, or not the node it was for.
+
+        Without a status no server was reached; 595 is pveproxy's word that it could not
+        connect to the other node.
+        """
+        return self.kind in {ErrorKind.TRANSIENT, ErrorKind.DENIED} and (
+            self.status is None or self.status == NOT_CONNECTED
+        )
 
     @override
     def __str__(self) -> str:
@@ -163,7 +178,7 @@ def _kind_of(call: PveCall, status: int, text: str) -> ErrorKind:
         return ErrorKind.DENIED
     if status == 404 or (status == 400 and "no such task" in text):
         return ErrorKind.NOT_FOUND
-    if status == 595:  # pveproxy could not connect to the other node: nothing was sent.
+    if status == NOT_CONNECTED:
         return ErrorKind.TRANSIENT
     if status in {408, 429}:  # The server says itself that it did not take the request.
         return ErrorKind.TRANSIENT

@@ -68,9 +68,10 @@ def exhausted_failures(result: CycleResult) -> dict[str, str]:
     """Return the guests whose action failed too often, and what PVE said last."""
     if result.source is None:
         return {}
+    history = result.source.history
     return {
         action.partition("/")[0]: failure.message
-        for action, failure in sorted(result.source.history.failures.items())
+        for action, failure in sorted([*history.unsent.items(), *history.failures.items()])
         if failure.count >= FAILURES_MAX
     }
 

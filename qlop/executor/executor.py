@@ -260,7 +260,10 @@ class Executor:
     async def _carry_out(self, flight: _Flight, planned: PlannedAction) -> _End:
         intended = flight.intended
         self._say(intended, EventKind.ACTION_STARTED, started_text(intended))
-        objection = await guard.objection(self._api, planned)
+        try:
+            objection = await guard.objection(self._api, planned)
+        except PortError as error:
+            return _unsent(error, f"{intended.node} could not be asked about it: ")
         if objection:
             return _End(ending=Ending.SUPERSEDED, message=objection)
         if self._stopped:
@@ -272,6 +275,10 @@ class Executor:
         try:
             upid = await dispatch.send(self._api, call)
             await self._record(self._dispatched(intended, upid))
+        except PortError as error:
+            if error.is_unsent:
+                return _unsent(error)
+            raise
         finally:
             flight.sending = False
         log.info("action dispatched", subject=intended.subject, upid=upid)
@@ -378,6 +385,10 @@ class Executor:
 def _ended_by(error: PortError) -> _End:
     ending = Ending.UNKNOWN if error.kind is ErrorKind.AMBIGUOUS else Ending.FAILED
     return _End(ending=ending, error=error.kind.value, message=str(error))
+
+
+def _unsent(error: PortError, what: str = "") -> _End:
+    return _End(ending=Ending.SUPERSEDED, error=error.kind.value, message=f"{what}{error}")
 
 
 def _broken(flight: _Flight, error: Exception) -> _End:

@@ -1,7 +1,8 @@
 """Choose the records that may be forgotten without changing what they amount to.
 
 What counts is the fold: a journal without the forgotten records gives the same
-``History``, but for how often actions were tried and repeated that ended long ago.
+``History``, but for how often actions were tried, kept from being sent and repeated long
+ago.
 """
 
 from collections.abc import Iterator, Sequence
@@ -111,7 +112,7 @@ def _needed(units: Sequence[_Unit]) -> Iterator[_Unit]:
             if run and run[-1].intended.action != unit.intended.action:
                 run.clear()
             run.append(unit)
-        elif unit.ending in {Ending.SUCCEEDED, Ending.SUPERSEDED}:
+        elif unit.ending is Ending.SUCCEEDED:
             run.clear()
     yield from last.values()
     for run in failing.values():
@@ -163,4 +164,4 @@ def _written_roles(intended: Intended) -> Iterator[tuple[object, ...]]:
 
 
 def _without_counts(history: History) -> History:
-    return replace(history, attempts={}, repetitions={})
+    return replace(history, attempts={}, unsent={}, repetitions={})

@@ -42,7 +42,10 @@ class Ending(Enum):
     FAILED = "failed"
     """PVE said so: at once, or as the task's exit status."""
     SUPERSEDED = "superseded"
-    """The last look before it showed another world: nothing was sent."""
+    """The last look before it showed another world, or nothing: nothing was sent.
+
+    With the kind of an error it was kept from being sent, and is still wanted.
+    """
     UNKNOWN = "unknown"
     """The answer was lost; observing has yet to tell. Never final."""
 
@@ -212,6 +215,9 @@ class History:
     inflight: Mapping[GuestName, Inflight] = field(default_factory=dict)
     failures: Mapping[ActionId, Failure] = field(default_factory=dict)
     reservations: Mapping[tuple[ServiceName, int], Reservation] = field(default_factory=dict)
+    unsent: Mapping[ActionId, Failure] = field(default_factory=dict)
+    """What was kept from being sent, so often in a row, and by what: no failures of the
+    action. What ends otherwise on the same guest clears it."""
     repetitions: Mapping[ActionId, Repetition] = field(default_factory=dict)
     """How often an action that succeeded was wanted again: something undoes it."""
     attempts: Mapping[ActionId, int] = field(default_factory=dict)
@@ -248,6 +254,7 @@ class Folding:
         self._inflight: dict[GuestName, Inflight] = {}
         self._failures: dict[ActionId, Failure] = {}
         self._failing: dict[tuple[GuestName, Verb], ActionId] = {}
+        self._unsent: dict[GuestName, tuple[ActionId, Failure]] = {}
         self._reservations: dict[tuple[ServiceName, int], Reservation] = {}
         self._former: dict[tuple[ServiceName, int], Reservation] = {}
         self._repetitions: dict[ActionId, Repetition] = {}
@@ -283,6 +290,7 @@ class Folding:
             self._history = History(
                 inflight=dict(self._inflight),
                 failures=dict(self._failures),
+                unsent=dict(self._unsent.values()),
                 reservations=dict(self._reservations),
                 repetitions=dict(self._repetitions),
                 attempts=dict(self._attempts),
@@ -337,6 +345,7 @@ class Folding:
             self._trying.end(_attempt(flying, record))
         if intended.verb in {Verb.CREATE, Verb.CLONE}:
             self._conclude_birth(flying, record)
+        self._note_unsent(intended.subject, record)
         if record.ending is Ending.SUPERSEDED:
             return  # Nothing was sent: what failed before may fail again.
         place = (intended.subject, intended.verb)
@@ -357,6 +366,20 @@ class Folding:
             count = last.count + 1 if again and last is not None else 1
             self._repetitions[record.action] = Repetition(count=count, at=record.at)
             self._succeed(intended)
+
+    def _note_unsent(self, subject: GuestName, record: Finished) -> None:
+        former = self._unsent.pop(subject, None)
+        if record.ending is Ending.SUPERSEDED and record.error:
+            again = former is not None and former[0] == record.action
+            self._unsent[subject] = (
+                record.action,
+                Failure(
+                    count=former[1].count + 1 if again and former is not None else 1,
+                    at=record.at,
+                    error=record.error,
+                    message=record.message,
+                ),
+            )
 
     def _is_of_former(self, intended: Intended) -> bool:
         """Return whether an action destroys a guest whose place another one has taken."""

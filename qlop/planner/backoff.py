@@ -10,6 +10,10 @@ from qlop.model.verdict import Held, Hold
 MAX_DOUBLINGS = 16
 """Beyond this the maximum has long been reached; it keeps the arithmetic small."""
 
+UNSENT_MAX = timedelta(minutes=1)
+"""What could not even be sent is tried again at least so often: it goes on soon after
+whatever kept it is over."""
+
 FREE_REPEATS = 3
 """So often something may be undone before qlop begins to wait: people do things twice."""
 
@@ -17,11 +21,16 @@ FREE_REPEATS = 3
 def hold(action: ActionId, history: History, policy: Policy) -> tuple[Held, datetime] | None:
     """Return why an action must wait and until when, None if nothing ever went wrong."""
     verb = action.split("/")[1]
-    failure = history.failures.get(action)
+    waits: list[tuple[datetime, str]] = []
+    failure, unsent = history.failures.get(action), history.unsent.get(action)
     if failure is not None:
-        times = "once" if failure.count == 1 else f"{failure.count} times in a row"
-        at = retry_at(failure, policy)
-        message = f"{verb} failed {times}, last with: {failure.message}"
+        message = f"{verb} failed {_times(failure)}, last with: {failure.message}"
+        waits.append((retry_at(failure, policy), message))
+    if unsent is not None:
+        message = f"{verb} could not be sent, {_times(unsent)}: {unsent.message}"
+        waits.append((resend_at(unsent, policy), message))
+    if waits:
+        at, message = max(waits)
         return _held(message, f"it is tried again at {_text(at)}"), at
     repetition = history.repetitions.get(action)
     if repetition is None:
@@ -35,6 +44,10 @@ def _held(message: str, remedy: str) -> Held:
     return Held(reason=Hold.BACKOFF, message=message, remedy=remedy)
 
 
+def _times(failure: Failure) -> str:
+    return "once" if failure.count == 1 else f"{failure.count} times in a row"
+
+
 def _text(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
@@ -42,6 +55,11 @@ def _text(at: datetime) -> str:
 def retry_at(failure: Failure, policy: Policy) -> datetime:
     """Return the instant from which an action that failed may be tried again."""
     return failure.at + _wait(failure.count, policy)
+
+
+def resend_at(unsent: Failure, policy: Policy) -> datetime:
+    """Return the instant from which an action that could not be sent may be tried again."""
+    return unsent.at + min(_wait(unsent.count, policy), UNSENT_MAX)
 
 
 def repeat_at(repetition: Repetition, policy: Policy) -> datetime:

@@ -186,7 +186,7 @@ class Draft:
         self, chain: tuple[PlannedAction, ...]
     ) -> tuple[tuple[PlannedAction, ...], Held | None]:
         history, policy = self.source.history, self.source.desired.cluster.policy
-        if not history.failures and not history.repetitions:
+        if not (history.failures or history.unsent or history.repetitions):
             return chain, None
         for position, planned in enumerate(chain):
             waiting = backoff.hold(planned.id, history, policy)

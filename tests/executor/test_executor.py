@@ -112,7 +112,7 @@ async def test_what_has_happened_is_written_down_when_the_disk_has_room_again(
 @pytest.mark.parametrize("kind", [kind for kind in ErrorKind if kind is not ErrorKind.AMBIGUOUS])
 async def test_a_refused_mutation_is_not_repeated(kind: ErrorKind) -> None:
     house = House(cluster := cluster_for(Verb.START))
-    cluster.before = refusing(kind, "said PVE", on=is_mutation)
+    cluster.before = refusing(kind, "said PVE", on=is_mutation, status=500)
 
     end = await house.carry_out(planned(Verb.START))
 
@@ -328,7 +328,7 @@ async def test_waiting_for_what_is_being_sent_has_an_end() -> None:
 
 async def test_attempts_are_counted() -> None:
     house = House(cluster := cluster_for(Verb.START))
-    cluster.before = refusing(ErrorKind.TRANSIENT, "refused", on=is_mutation)
+    cluster.before = refusing(ErrorKind.TRANSIENT, "refused", on=is_mutation, status=500)
 
     await house.carry_out(planned(Verb.START))
     await house.carry_out(planned(Verb.START))
@@ -341,3 +341,34 @@ async def test_attempts_are_counted() -> None:
         2,
     ]
     assert house.ledger.history().failures[planned(Verb.START).id].count == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [(ErrorKind.TRANSIENT, None), (ErrorKind.TRANSIENT, 595), (ErrorKind.DENIED, None)],
+)
+async def test_what_never_left_is_no_failure_of_the_action(
+    kind: ErrorKind, status: int | None
+) -> None:
+    house = House(cluster := cluster_for(Verb.START))
+    cluster.before = refusing(kind, "no connection", on=is_mutation, status=status)
+
+    await house.carry_out(planned(Verb.START))
+    end = await house.carry_out(planned(Verb.START))
+
+    history, action = house.ledger.history(), planned(Verb.START).id
+    assert said(end) == (Ending.SUPERSEDED, kind.value, "no connection")
+    assert history.failures == {}
+    assert history.unsent[action].count == 2
+
+
+async def test_what_was_kept_from_being_sent_is_forgotten_once_it_is_done() -> None:
+    house = House(cluster := cluster_for(Verb.START))
+    cluster.before = refusing(ErrorKind.TRANSIENT, "no connection", on=is_mutation)
+    await house.carry_out(planned(Verb.START))
+    cluster.before = lambda _call: None
+
+    end = await house.carry_out(planned(Verb.START))
+
+    assert said(end) == SUCCEEDED
+    assert house.ledger.history().unsent == {}

@@ -172,7 +172,8 @@ async def test_who_can_not_look_does_not_send(kind: ErrorKind) -> None:
 
     end = await house.carry_out(planned(Verb.START))
 
-    assert said(end) == (Ending.FAILED, kind.value, "no answer")
+    text = "pve1 could not be asked about it: no answer"
+    assert said(end) == (Ending.SUPERSEDED, kind.value, text)
     assert cluster.mutations == []
 
 
@@ -182,7 +183,7 @@ async def test_an_answer_that_is_no_configuration_stops_the_action() -> None:
 
     end = await house.carry_out(planned(Verb.START))
 
-    assert (end.ending, end.error) == (Ending.FAILED, "invalid")
+    assert (end.ending, end.error) == (Ending.SUPERSEDED, "invalid")
     assert "not understood" in end.message
 
 

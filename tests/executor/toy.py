@@ -242,12 +242,14 @@ class ToyCluster:
         return upid
 
 
-def refusing(kind: ErrorKind, message: str, *, on: Callable[[PveCall], bool]) -> Hook:
-    """Return a hook that makes every call that ``on`` picks fail."""
+def refusing(
+    kind: ErrorKind, message: str, *, on: Callable[[PveCall], bool], status: int | None = None
+) -> Hook:
+    """Return a hook that makes every call that ``on`` picks fail, with an answer or without."""
 
     def hook(call: PveCall) -> None:
         if on(call):
-            raise PortError(kind, message)
+            raise PortError(kind, message, status=status)
 
     return hook
 

@@ -68,6 +68,13 @@ def test_a_row_of_failures_is_kept_whole() -> None:
     assert kept([*whole(intended(0, Verb.MIGRATE, fingerprint="b2")), *failures], 9) == failures
 
 
+def test_a_failure_outlives_an_attempt_that_was_never_sent() -> None:
+    failed = whole(intended(0, Verb.MIGRATE), Ending.FAILED)
+    unsent = whole(intended(1, Verb.MIGRATE, attempt=2), Ending.SUPERSEDED)
+
+    assert kept([*failed, *unsent], 5) == failed
+
+
 def test_what_is_in_flight_is_kept() -> None:
     flying: list[JournalRecord] = [intended(0, Verb.MIGRATE)]
 

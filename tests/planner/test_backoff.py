@@ -1,13 +1,14 @@
 """After failures, and after successes that do not last, qlop waits, longer each time."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from qlop.model.action import Verb
 from qlop.model.guest import Power
-from qlop.model.history import Failure, JournalRecord, Repetition, fold
+from qlop.model.history import Ending, Failure, JournalRecord, Repetition, fold
 from qlop.model.policy import Policy
 from qlop.model.verdict import Held, Hold
 from qlop.planner import backoff, planner
@@ -31,6 +32,15 @@ def test_the_wait_doubles_up_to_a_quarter_of_an_hour(count: int, wait_s: int) ->
     failure = Failure(count=count, at=b.NOW, error="", message="")
 
     assert backoff.retry_at(failure, POLICY) == b.NOW + timedelta(seconds=wait_s)
+
+
+@pytest.mark.parametrize(
+    ("count", "wait_s"), [(1, 10), (2, 20), (3, 40), (4, 60), (1_000_000, 60)]
+)
+def test_what_could_not_be_sent_is_tried_again_every_minute(count: int, wait_s: int) -> None:
+    unsent = Failure(count=count, at=b.NOW, error="transient", message="")
+
+    assert backoff.resend_at(unsent, POLICY) == b.NOW + timedelta(seconds=wait_s)
 
 
 @pytest.mark.parametrize(("count", "wait_s"), [(1, 0), (2, 0), (3, 10), (4, 20), (20, 900)])
@@ -134,3 +144,35 @@ def test_the_earliest_of_several_waits_is_when_to_look_again() -> None:
     )
 
     assert plan.reconsider_at == b.NOW + timedelta(seconds=10)
+
+
+def kept(times: int) -> list[JournalRecord]:
+    """The journal of a start that was kept from being sent so often, last at ``NOW``."""
+    records: list[JournalRecord] = []
+    for attempt in range(11, times + 11):
+        ended = b.finished(action=START_ID, attempt=attempt, at=b.NOW)
+        ended = replace(
+            ended, ending=Ending.SUPERSEDED, error="transient", message="pve1: no answer"
+        )
+        records += [b.intended(Verb.START, action=START_ID, attempt=attempt, at=b.NOW), ended]
+    return records
+
+
+def test_an_outage_delays_an_action_by_a_minute_at_most() -> None:
+    source = b.plan_input(WANT, HAVE, fold(kept(20)), b.NOW + timedelta(seconds=59))
+    plan = planner.plan(source)
+
+    assert plan.reconsider_at == b.NOW + timedelta(minutes=1)
+    assert look.verdict(plan) == Held(
+        reason=Hold.BACKOFF,
+        message="start could not be sent, 20 times in a row: pve1: no answer",
+        remedy="it is tried again at 2026-11-24 08:01:00 UTC",
+    )
+    assert answer_at(b.NOW + timedelta(minutes=1), kept(20)) == ("start",)
+
+
+def test_an_outage_after_failures_does_not_shorten_their_wait() -> None:
+    records = [*journal(*[False] * 5, apart_s=0), *kept(1)]
+
+    assert answer_at(b.NOW + timedelta(seconds=159), records) == Hold.BACKOFF
+    assert answer_at(b.NOW + timedelta(seconds=160), records) == ("start",)
