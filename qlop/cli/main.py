@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Annotated
 
 import typer
 
+from qlop import __version__
 from qlop.cli import (
     adopt,
     apply,
@@ -32,6 +34,7 @@ from qlop.cli.simulated import SimulatedError
 from qlop.cli.stage import StageError
 from qlop.ports import PortError
 from qlop.render.finding import findings_lines
+from qlop.render.line import line
 from qlop.sim.world import SpecError
 
 DEBUG = "--debug"
@@ -44,6 +47,12 @@ _FORESEEN = (
     StageError,
     OSError,
 )
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        screen.show([line(f"qlop {__version__}")])
+        raise typer.Exit
 
 
 def application() -> typer.Typer:
@@ -85,7 +94,20 @@ def application() -> typer.Typer:
         name = "import" if command is import_command.import_guests else None
         app.command(name)(command)
     app.add_typer(sim.application(), name="sim")
+    app.callback()(_common)
     return app
+
+
+def _common(
+    *,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Say which qlop this is.", callback=_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Keep a Proxmox VE cluster as git says it should be."""
 
 
 def main() -> None:

@@ -39,6 +39,7 @@ _COMMANDS_HEAD = """# Commands
 `--json` writes one JSON value to standard output, whatever else is said goes to standard
 error. `status`, `explain` and `history` ask the daemon if one is running, and look for
 themselves if none is. An error is one line; with `--debug` it comes with its traceback.
+`qlop --version` says which qlop it is.
 
 | Exit code | Means |
 | --- | --- |

@@ -48,6 +48,9 @@ class SettingsError(Exception):
         self.findings = findings
 
 
+_UNREAD = frozenset({"settings-unreadable", "settings-too-large", "settings-syntax"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSettings:
     """Settings that can be used, and what a person should know about them.
@@ -69,6 +72,11 @@ class _Gathered:
     marks: dict[str, Origin] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     problems: list[Finding] = field(default_factory=list)
+
+    @property
+    def is_unread(self) -> bool:
+        """Return whether the file could not be read: what is missing then is its fault."""
+        return any(one.code in _UNREAD for one in self.problems)
 
     def put(self, path: str, text: str, source: str) -> None:
         section, _, name = path.rpartition(".")
@@ -116,6 +124,8 @@ def load(
         SettingsError: with every finding, each naming its file and line, or its variable.
     """
     gathered = _gather(file, environ, overrides)
+    if gathered.is_unread:
+        raise SettingsError(tuple(gathered.problems))
     warnings = (*_place_secrets(gathered, environ), *_misspelt(environ))
     settings = _validate(gathered)
     return LoadedSettings(settings=settings, warnings=warnings, file=gathered.file)
@@ -182,14 +192,14 @@ def _read_file(file: Path | None, gathered: _Gathered) -> None:
         data = path.read_bytes()
         text = data.decode("utf-8") if len(data) <= BYTES_MAX else ""
     except OSError as error:
-        reason = f"{path}: the settings can't be read: {error.strerror}"
+        reason = f"the settings can't be read: {error.strerror}"
         gathered.refuse("settings-unreadable", reason)
         return
     except UnicodeDecodeError:
-        gathered.refuse("settings-unreadable", f"{path}: the settings are not UTF-8 text")
+        gathered.refuse("settings-unreadable", "the settings are not UTF-8 text")
         return
     if len(data) > BYTES_MAX:
-        gathered.refuse("settings-too-large", f"{path}: the settings are larger than 256 KiB")
+        gathered.refuse("settings-too-large", "the settings are larger than 256 KiB")
         return
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -202,7 +212,7 @@ def _read_file(file: Path | None, gathered: _Gathered) -> None:
             )
         gathered.refuse("settings-syntax", f"this is not YAML: {error.problem}", "?")
     except (yaml.YAMLError, RecursionError):
-        gathered.refuse("settings-syntax", f"{path} is not YAML, or nested beyond reason")
+        gathered.refuse("settings-syntax", "this is not YAML, or nested beyond reason")
 
 
 def _mapping(node: yaml.Node | None, gathered: _Gathered) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qlop import __version__
 from qlop.cli import main
 from qlop.ports import ErrorKind, PortError
 
@@ -102,6 +103,11 @@ def test_an_error_is_said_in_one_line(
 def test_without_arguments_there_is_help() -> None:
     assert main.outcome([]) == 64
     assert main.outcome(["--help"]) == 0
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.outcome(["--version"]) == 0
+    assert capsys.readouterr().out == f"qlop {__version__}\n"
 
 
 def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:

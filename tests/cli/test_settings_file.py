@@ -272,6 +272,14 @@ def test_a_missing_settings_file_that_was_asked_for_is_said(tmp_path: Path) -> N
         settings_file.load(file=tmp_path / "none", environ=ENVIRONMENT, overrides={})
 
 
+@pytest.mark.parametrize("text", ["api: [", "a: " + "[" * 5000, "# " + "x" * 300_000])
+def test_of_a_file_that_cant_be_read_only_that_is_said(tmp_path: Path, text: str) -> None:
+    (found,) = refusals(tmp_path, text, {})
+
+    assert "qlop.yaml" in found
+    assert "missing" not in found
+
+
 def test_an_override_of_nothing_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--set api\.endpoint: no such setting"):
         load(tmp_path, "", None, {"api.endpoint": "x"})
