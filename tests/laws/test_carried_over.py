@@ -165,7 +165,7 @@ async def _replaced(case: Case) -> None:
 @pytest.mark.slow  # builds a guest and replaces it, some dozens of times
 @pytest.mark.timeout(180)
 @given(CASES)
-@hypothesis.settings(max_examples=80)
+@hypothesis.settings(max_examples=hypothesis.settings().max_examples * 4 // 5)
 def test_wherever_it_is_cut_a_persistent_disk_is_in_one_guest_or_its_place_is_told(
     case: Case,
 ) -> None:

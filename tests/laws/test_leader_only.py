@@ -10,7 +10,7 @@ from tests.laws.town import wanted
 
 
 @given(st.lists(st.floats(0, 60), max_size=6))
-@hypothesis.settings(max_examples=8)
+@hypothesis.settings(max_examples=hypothesis.settings().max_examples // 12)
 def test_with_the_lease_coming_and_going_all_is_built(spans: list[float]) -> None:
     """``House`` insists that each mutation finds the lease held."""
     edges = [sum(spans[: place + 1]) for place in range(len(spans))]

@@ -53,10 +53,35 @@ def blackouts(draw: st.DrawFn) -> Blackout:
     )
 
 
+OPEN_FOR_GOOD: tuple[list[Window], list[Blackout]] = (
+    [
+        CronWindow(
+            name="w",
+            cron=parse_cron("0,30 1 * * *"),
+            duration=timedelta(hours=1.5),
+            zone="Europe/Berlin",
+        ),
+        CronWindow(
+            name="w",
+            cron=parse_cron("0,30 1 * * *"),
+            duration=timedelta(hours=0.5),
+            zone="America/New_York",
+        ),
+        CalendarWindow(
+            name="w",
+            weekdays=frozenset(range(7)),
+            start=time(2),
+            end=time(1, 15),
+            zone="Europe/Berlin",
+        ),
+    ],
+    [],
+)
 GIVEN = st.tuples(st.lists(WINDOWS, max_size=3), st.lists(blackouts(), max_size=2))
 
 
 @given(GIVEN, INSTANTS, st.floats(0, 0.999))
+@example(OPEN_FOR_GOOD, datetime(2026, 1, 1, tzinfo=UTC), 0.0)
 def test_it_flips_at_the_next_change_and_not_before(
     said: tuple[list[Window], list[Blackout]], now: datetime, share: float
 ) -> None:
@@ -69,8 +94,9 @@ def test_it_flips_at_the_next_change_and_not_before(
     assert change > now
     assert windows.is_open(*said, between) is state
     assert windows.is_open(*said, change - timedelta(microseconds=1)) is state
-    # Windows that overlap without end give an instant to look again at, far away.
-    assert windows.is_open(*said, change) is not state or change - now > timedelta(days=60)
+    # Windows that overlap without end give an instant to look again at, far away: three of
+    # these have 24 openings and closings a day at most, and 500 are looked at.
+    assert windows.is_open(*said, change) is not state or change - now > timedelta(days=20)
 
 
 @given(WINDOWS.filter(lambda one: isinstance(one, CalendarWindow)), INSTANTS)
