@@ -58,7 +58,7 @@ class Difference:
 
 def difference(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Difference:
     """Return how an owned guest's configuration differs from what its manifest says."""
-    found = Difference()
+    found = Difference(seals=needs_seal(have))
     running = guest.power is not Power.STOPPED
     mark = have.mark
     assert mark is not None, "only owned guests are compared"
@@ -68,7 +68,7 @@ def difference(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> D
     for disk in want.disks:
         compare_disk(found, want, disk, have, running=running)
     nics = _compare_nics(found, want, have, mark, running=running)
-    if needs_seal(have):
+    if found.seals:
         _seal(found, want, have, mark, nics)
     if want.kind is GuestKind.CONTAINER:
         mark = replace(mark, witness=_witness_after(have, mark, nics))
@@ -171,7 +171,7 @@ def compare_disk(
             )
         )
         return
-    _compare_size(found, disk, current, running=running)
+    size_bytes = _compare_size(found, disk, current, have, running=running)
     if not is_met(want.kind, disk.slot, disk.properties, current.properties):
         merged = {**current.properties, **disk.properties}
         impact = _impact(want.kind, disk.slot, disk.properties, current, running=running)
@@ -181,7 +181,7 @@ def compare_disk(
             render_properties(merged),
             impact,
         )
-        found.write(disk.slot, disk_text(current.volume, current.size_bytes, merged), change)
+        found.write(disk.slot, disk_text(current.volume, size_bytes, merged), change)
 
 
 def _add_disk(
@@ -220,11 +220,19 @@ def _add_disk(
     found.write(disk.slot, value, change_of(disk.slot, "", value, impact))
 
 
-def _compare_size(found: Difference, disk: DesiredDisk, current: Disk, *, running: bool) -> None:
+def _compare_size(
+    found: Difference, disk: DesiredDisk, current: Disk, have: GuestConfig, *, running: bool
+) -> int | None:
+    """Note how a disk's size differs; return the one it has when its options are written.
+
+    PVE grows a disk at once and notes its new size in what is in effect, not in what is
+    pending for it (``resize_vm``, PVE/API2/Qemu.pm): with the reboot it would believe the
+    old size again, and take a second growth for done.
+    """
     if disk.size_bytes is None or current.size_bytes is None:
-        return
+        return current.size_bytes
     if disk.size_bytes == current.size_bytes:
-        return
+        return current.size_bytes
     old, new = format_size(current.size_bytes), format_size(disk.size_bytes)
     if disk.size_bytes < current.size_bytes:
         found.holds.append(
@@ -236,9 +244,20 @@ def _compare_size(found: Difference, disk: DesiredDisk, current: Disk, *, runnin
                 " and copy the data",
             )
         )
-        return
+        return current.size_bytes
+    if disk.slot in have.pending:
+        found.holds.append(
+            Held(
+                reason=Hold.UNSUPPORTED_CHANGE,
+                message=f"{disk.slot} is {old} and should be {new}, and another change of it"
+                " waits for a reboot, with which PVE would forget the new size",
+                remedy="it grows when the guest was rebooted",
+            )
+        )
+        return current.size_bytes
     change = change_of(f"{disk.slot}.size", old, new, Impact.HOT if running else Impact.NONE)
     found.grow.append((disk.slot, disk.size_bytes, change))
+    return current.size_bytes if found.seals else disk.size_bytes
 
 
 def _compare_nics(
@@ -310,7 +329,6 @@ def _seal(
     A mark that leaves the witness open is given the one that the guest has, which is
     what ``_compare_description`` does.
     """
-    found.seals = True
     kind, _, value = mark.witness.partition(":")
     if kind == "uuid":
         current = have.options.get("smbios1", {})

@@ -1,15 +1,18 @@
 """Tell what options were before they are written, in the form in which PVE takes them."""
 
+import re
 from collections.abc import Mapping
 
 from qlop.model.action import ConfigureGuest
-from qlop.model.device import disk_text, nic_text
-from qlop.model.guest import GuestKind
+from qlop.model.device import disk_text, nic_text, pve_size
+from qlop.model.guest import Disk, GuestKind
 from qlop.model.observed import GuestConfig
 from qlop.model.option import DISK_BASES, base_of, render
 
 SECRET = frozenset({"cipassword", "password"})
 """Options whose values are written down nowhere: what they were can't be brought back."""
+
+_SIZE = re.compile(r"(^|,)size=[^,]*")
 
 
 def value_of(kind: GuestKind, key: str, have: GuestConfig) -> str:
@@ -44,7 +47,16 @@ def values_before(
 
 
 def differing(kind: GuestKind, before: Mapping[str, str], have: GuestConfig) -> dict[str, str]:
-    """Return what of ``before`` is not so any more."""
-    return {
-        key: value for key, value in sorted(before.items()) if value_of(kind, key, have) != value
-    }
+    """Return what of ``before`` is not so any more, to be written again.
+
+    A disk that has grown since stays as large as it is.
+    """
+    found = {key: _sized(value, have.disks.get(key)) for key, value in sorted(before.items())}
+    return {key: value for key, value in found.items() if value_of(kind, key, have) != value}
+
+
+def _sized(value: str, disk: Disk | None) -> str:
+    """Return a disk's value with the size it has now: PVE would believe what is written."""
+    if disk is None or disk.size_bytes is None:
+        return value
+    return _SIZE.sub(rf"\g<1>size={pve_size(disk.size_bytes)}", value)

@@ -1,6 +1,6 @@
 """Turn differences of configuration into actions: one write, then what needs its own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from qlop.model.action import AssignPool, ConfigureGuest, ResizeDisk
 from qlop.model.desired import DesiredGuest
@@ -11,6 +11,7 @@ from qlop.model.ids import NodeName, VmId
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.option import is_met
+from qlop.model.plan import Premise
 from qlop.model.reading import Known
 from qlop.model.units import format_size
 from qlop.planner import config
@@ -25,13 +26,18 @@ def steps_for(
     *,
     digest: str,
 ) -> tuple[Step, ...]:
-    """Return the writes that remove a difference: first the options, then each disk.
+    """Return the writes that remove a difference: each disk that grows, then the options.
+
+    A disk's options may have to wait for a reboot, and then say how large it is: what is
+    written must be the size it has by then. Whose the guest is comes before all else.
 
     ``digest`` is that of the configuration as the first of them finds it, empty if
     something is written before.
     """
-    steps: list[Step] = []
     premise = premise_of(have)
+    steps: list[Step] = []
+    if not found.seals:
+        steps += _growths(want, guest, found, premise, digest=digest)
     if found.set or found.delete:
         expects = {EXPECTS_DIGEST: have.digest}
         if found.seals:
@@ -43,7 +49,7 @@ def steps_for(
             vmid=guest.vmid,
             kind=want.kind,
             node=guest.node,
-            digest=digest,
+            digest="" if steps else digest,
             set=found.set,
             delete=tuple(found.delete),
         )
@@ -59,6 +65,19 @@ def steps_for(
                 disrupts=found.impact >= Impact.DOWNTIME,
             )
         )
+    if found.seals:
+        steps += _growths(want, guest, found, premise, digest="")
+    return tuple(steps)
+
+
+def _growths(
+    want: DesiredGuest,
+    guest: ObservedGuest,
+    found: config.Difference,
+    premise: Premise,
+    *,
+    digest: str,
+) -> Iterator[Step]:
     for slot, size_bytes, change in found.grow:
         resize = ResizeDisk(
             subject=want.name,
@@ -67,19 +86,17 @@ def steps_for(
             node=guest.node,
             slot=slot,
             size_bytes=size_bytes,
-            digest="" if steps else digest,
+            digest=digest,
         )
-        steps.append(
-            Step(
-                action=resize,
-                reason=f"{slot} should be {format_size(size_bytes)}",
-                impact=change.impact,
-                premise=premise,
-                takes=(f"node:{guest.node}",),
-                changes=(change,),
-            )
+        yield Step(
+            action=resize,
+            reason=f"{slot} should be {format_size(size_bytes)}",
+            impact=change.impact,
+            premise=premise,
+            takes=(f"node:{guest.node}",),
+            changes=(change,),
         )
-    return tuple(steps)
+        digest = ""
 
 
 def pool_step(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Step | None:

@@ -35,14 +35,15 @@ def _resize_vm(call: Call, task: Task) -> Worker:
     wanted = _wanted(size, volume.size_bytes)
     if wanted < volume.size_bytes:
         raise TaskError("shrinking disks is not supported")
+    if wanted == volume.size_bytes:
+        return  # PVE leaves the configuration as it is, whatever size that says.
     line = f"update VM {call.vmid}: resize --disk {disk} --size {size}"
     world.note(call.node, call.who.full, line)
     yield world.spec.timing.config_s
-    if wanted > volume.size_bytes:
-        _check_space(call, guest, drive["file"], wanted - volume.size_bytes)
-        volumes.resize(world, volume, wanted)
-        if not guest.is_running:
-            task.say(_resized_line(call, volume.storage))
+    _check_space(call, guest, drive["file"], wanted - volume.size_bytes)
+    volumes.resize(world, volume, wanted)
+    if not guest.is_running:
+        task.say(_resized_line(call, volume.storage))
     drive["size"] = drives.size_text(volume.size_bytes)
     guest.config[disk] = drives.show(drive)
     if guest.run is not None:

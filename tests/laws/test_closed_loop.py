@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 
 import hypothesis
 import pytest
 import structlog
 from hypothesis import given
 
-from qlop.model.desired import DesiredGuest
+from qlop.model.desired import DesiredDisk, DesiredGuest
+from qlop.model.units import GIB
 from qlop.model.verdict import Converged
+from tests import builders as b
 from tests import virtual_time
 from tests.laws.closed import House
 from tests.laws.town import TOWN, towns, vm, wanted
@@ -66,6 +69,24 @@ def test_what_hands_undo_is_done_again() -> None:
 AUDIT_S = 900.0
 
 
+def test_a_disk_grows_of_which_something_else_waits_for_a_reboot() -> None:
+    """PVE keeps the option pending with the size it was written with, and believes it then."""
+
+    async def story() -> None:
+        running = vm("app", consents=b.UNASKED)
+        house = House(wanted(running))
+        await settled(house)
+        disk = DesiredDisk(slot="scsi0", size_bytes=6 * GIB, properties={"ssd": "1"})
+        house.desired = wanted(replace(running, disks=(disk,)))
+        await settled(house)
+
+        config = house.cluster.world.guests[10000].config
+        assert "size=6G" in config["scsi0"]
+        assert await house.stay_calm() == []
+
+    run(story())
+
+
 def test_what_is_no_longer_wanted_goes() -> None:
     async def story() -> None:
         house = House(wanted(*TOWN))
@@ -103,7 +124,7 @@ def test_killed_after_any_record_and_started_again_the_end_is_the_same() -> None
 @pytest.mark.slow  # builds some towns and rebuilds each into another
 @pytest.mark.timeout(120)
 @given(towns(), towns())
-@hypothesis.settings(max_examples=30)
+@hypothesis.settings(max_examples=hypothesis.settings().max_examples * 2 // 5)
 def test_any_town_is_built_and_made_into_any_other(
     first: list[DesiredGuest], second: list[DesiredGuest]
 ) -> None:

@@ -189,9 +189,42 @@ def test_each_disk_grows_by_an_action_of_its_own() -> None:
 
     plan = look.plan_one(want, b.guest(config=config))
 
-    assert look.verbs(plan) == ("configure", "resize", "resize", "reboot")
+    assert look.verbs(plan) == ("resize", "resize", "configure", "reboot")
     digests = [one.digest for one in look.actions(plan) if isinstance(one, ResizeDisk)]
-    assert digests == ["", ""]
+    assert digests == ["d1", ""]
+
+
+def test_what_is_written_of_a_disk_that_grows_names_the_size_it_has_by_then() -> None:
+    """PVE keeps it pending as it is written, and believes it with the reboot."""
+    plan = planned(want_disk(size_gib=8, ssd="1"), b.disk())
+
+    (write,) = [one for one in look.actions(plan) if isinstance(one, ConfigureGuest)]
+    assert look.verbs(plan)[:2] == ("resize", "configure")
+    assert write.set["scsi0"].endswith(",size=8G,ssd=1")
+    assert write.digest == ""
+
+
+def test_a_disk_with_a_change_that_waits_for_a_reboot_does_not_grow_before() -> None:
+    config = b.config(b.mark(), disks=[b.disk()], pending=("scsi0",))
+    want = b.desired_guest(disks=(want_disk(size_gib=8),))
+
+    plan = look.plan_one(want, b.guest(config=config))
+
+    assert "resize" not in look.verbs(plan)
+    assert "it grows when the guest was rebooted" in look.held(plan).remedy
+
+
+def test_a_clone_is_sealed_before_it_grows_and_its_disk_written_as_large_as_it_is() -> None:
+    config = b.config(b.mark(), disks=[b.disk()], witness="uuid:pves")
+
+    plan = sealed(
+        b.desired_guest(disks=(want_disk(size_gib=8, ssd="1"),)), config, b.mark().witness
+    )
+
+    (write,) = [one for one in look.actions(plan) if isinstance(one, ConfigureGuest)]
+    assert look.verbs(plan)[:2] == ("configure", "resize")
+    assert "size=3G" in write.set["scsi0"]
+    assert write.digest == "d1"
 
 
 def want_nic(slot: str = "net0", mac: str | None = None, **properties: str) -> DesiredNic:

@@ -66,3 +66,13 @@ def test_what_was_before_an_earlier_write_counts() -> None:
 
 def test_only_what_differs_is_set_back() -> None:
     assert earlier.differing(VM, {"cores": "1", "cpulimit": ""}, HAVE) == {"cores": "1"}
+
+
+def test_a_disk_that_has_grown_meanwhile_is_written_back_as_large_as_it_is() -> None:
+    """PVE would believe any size that it is told."""
+    before = {"scsi0": "nas:vm-1-disk-0,discard=ignore,size=2G"}
+
+    assert earlier.differing(VM, before, HAVE) == {
+        "scsi0": "nas:vm-1-disk-0,discard=ignore,size=3G"
+    }
+    assert earlier.differing(VM, {"scsi0": "nas:vm-1-disk-0,discard=on,size=2G"}, HAVE) == {}

@@ -97,6 +97,18 @@ def test_a_disk_grows_and_never_shrinks() -> None:
     assert lab.get(f"{guest}/config")["scsi0"].endswith("size=8G")
 
 
+def test_a_disk_grown_to_the_size_it_has_is_left_as_the_configuration_says() -> None:
+    """PVE looks at the volume, and writes nothing if that is as large as it should be."""
+    lab = Lab()
+    guest = lab.clone()
+    config = lab.cluster.world.guests[101].config
+    config["scsi0"] = stale = config["scsi0"].replace("size=3G", "size=2G")
+
+    assert lab.do("PUT", f"{guest}/resize", disk="scsi0", size="3G") == "OK"
+    assert lab.get(f"{guest}/config")["scsi0"] == stale
+    assert stale.endswith("size=2G")
+
+
 def test_a_detached_disk_becomes_unused_and_can_be_deleted_for_good() -> None:
     lab = Lab()
     guest = lab.clone()
