@@ -66,7 +66,8 @@ def canonical(kind: GuestKind, key: str, value: str | float) -> OptionValue:
             return ";".join(sorted(set(_words(text.lower()))))
         case Form.LIST | Form.SET:
             words = _words(text)
-            return ",".join(sorted(set(words))) if rule.form is Form.SET else " ".join(words)
+            text = ",".join(sorted(set(words))) if rule.form is Form.SET else " ".join(words)
+            return rule.aliases.get(text, text)
         case Form.DESCRIPTION:
             return text.replace("\r\n", "\n").rstrip()
         case Form.PROPERTIES:

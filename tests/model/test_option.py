@@ -30,6 +30,7 @@ VM, CT = GuestKind.VM, GuestKind.CONTAINER
         pytest.param(CT, "cpulimit", "1.50", "1.5", id="trailing-zero"),
         pytest.param(VM, "cpuunits", "262144", "10000", id="cpuunits-clamped-by-pve"),
         pytest.param(VM, "hotplug", "1", "disk,network,usb", id="hotplug-alias"),
+        pytest.param(VM, "hotplug", "1,", "disk,network,usb", id="hotplug-alias-of-a-list"),
         pytest.param(
             VM, "hotplug", "usb,network,disk", "disk,network,usb", id="hotplug-any-order"
         ),
