@@ -120,7 +120,7 @@ def release(
     if unbound:
         listed = ", ".join(f"{one.name} ({one.vmid})" for one in unbound)
         screen.complain(
-            f"a new guest would be made in the place of {listed}: its manifest names no vmid",
+            f"a new guest would be made in the place of {listed}: its manifest does not say that vmid",
             "remove the manifest first, or write the vmid into it",
         )
         return options.ERROR
@@ -252,7 +252,7 @@ def owned_by(result: CycleResult | None) -> list[Owned]:
                 name=name,
                 place=place,
                 vmid=guest.vmid,
-                is_unbound=want is not None and want.vmid is None,
+                is_unbound=want is not None and want.vmid != guest.vmid,
             )
         )
     return owned

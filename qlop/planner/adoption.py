@@ -1,8 +1,8 @@
-"""Decide who becomes ours and who ceases to be: on a person's order, and with nothing changed.
+"""Decide who becomes ours: on a person's order, and with nothing changed.
 
 A guest is adopted by writing the owner mark into its notes. Before that it is proved that
 nothing else would be done to it: it is planned as if it carried the mark already, and if
-anything would follow, it is held and the difference shown. Releasing takes the mark away.
+anything would follow, it is held and the difference shown. ``release`` is the way back.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from qlop.model.history import EXPECTS_DIGEST, EXPECTS_OWNER, NOBODYS, OURS
 from qlop.model.ids import ClusterName, GuestName
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
-from qlop.model.owner import OWN_TAG, OwnerMark, parse_mark, signed_description, strip_mark
+from qlop.model.owner import OWN_TAG, OwnerMark, parse_mark, signed_description
 from qlop.model.plan import Change, PlanInput, PlannedAction, Premise
 from qlop.model.proof import Proof
 from qlop.model.reading import Known
@@ -24,7 +24,6 @@ from qlop.model.verdict import Held, Hold
 from qlop.planner import present
 from qlop.planner.config import change_of
 from qlop.planner.draft import Draft
-from qlop.planner.ownership import Place
 from qlop.planner.step import Step, Steps, place_of
 
 NOTES_MAX = 8192
@@ -52,6 +51,15 @@ def proofs(source: PlanInput) -> Mapping[GuestName, Proof]:
         if guest is not None and place_of(want) not in draft.ownership.owned:
             found[name] = _prove(draft, want, guest)[0]
     return found
+
+
+def prove(draft: Draft, want: DesiredGuest) -> Proof | None:
+    """Return what adopting the guest with the VMID of ``want`` amounts to, None without one.
+
+    ``draft`` is not used for anything else.
+    """
+    guest = _named(draft, want)
+    return _prove(draft, want, guest)[0] if guest is not None else None
 
 
 def plan_guests(draft: Draft, missing: Iterable[DesiredGuest]) -> list[DesiredGuest]:
@@ -90,19 +98,6 @@ def _plan_guest(draft: Draft, scratch: Draft, want: DesiredGuest) -> bool:
         reason = f"{order.by} ordered to adopt it, and it is as its manifest says"
         steps = Steps(steps=(replace(step, reason=reason),))
         draft.decide(want.name, guest.vmid, place_of(want), steps)
-    return True
-
-
-def plan_release(draft: Draft, name: GuestName, place: Place, guest: ObservedGuest) -> bool:
-    """Note that a guest of ours is let go of; return whether somebody ordered that."""
-    order = draft.orders.releases.get(guest.vmid)
-    if order is None or (order.service, order.index) != place:
-        return False
-    want = draft.source.desired.guests.get(name)
-    held = _release_hold(draft, want, guest)
-    step = _release(name, guest, by=order.by)
-    steps = Steps(held=held) if held is not None else Steps(steps=(step,))
-    draft.decide(name, guest.vmid, place, steps)
     return True
 
 
@@ -167,10 +162,10 @@ def _as_if_marked(
         witness=have.witness,
     )
     options: dict[str, OptionValue] = dict(have.options)
-    options["description"] = signed_description(_text(have, "description"), mark)
+    options["description"] = signed_description(option_text(have, "description"), mark)
     tags = want.options.get("tags", "")
     if isinstance(tags, str) and OWN_TAG in tags.split(";"):
-        there = filter(None, _text(have, "tags").split(";"))
+        there = filter(None, option_text(have, "tags").split(";"))
         options["tags"] = ";".join(sorted({OWN_TAG, *there}))
     return replace(have, options=options, mark=mark)
 
@@ -180,11 +175,11 @@ def _marking(
 ) -> Step:
     assert ours.mark is not None, "it was made with one"
     changes = [change_of("owner mark", "", ours.mark.witness, Impact.NONE)]
-    written = {"description": _text(ours, "description")}
-    if _text(ours, "tags") != _text(have, "tags"):
-        written["tags"] = _text(ours, "tags")
-        changes.append(change_of("tags", _text(have, "tags"), written["tags"], Impact.NONE))
-    return _step(
+    written = {"description": option_text(ours, "description")}
+    if option_text(ours, "tags") != option_text(have, "tags"):
+        written["tags"] = option_text(ours, "tags")
+        changes.append(change_of("tags", option_text(have, "tags"), written["tags"], Impact.NONE))
+    return owner_step(
         want.name,
         guest,
         have,
@@ -194,32 +189,7 @@ def _marking(
     )
 
 
-def _release(name: GuestName, guest: ObservedGuest, *, by: str) -> Step:
-    assert isinstance(guest.config, Known), "ownership is proven by the configuration"
-    have = guest.config.value
-    assert have.mark is not None, "ownership is proven by the mark"
-    changes = [change_of("owner mark", have.mark.witness, "", Impact.NONE)]
-    text = strip_mark(_text(have, "description"))
-    kept = {"description": text} if text else {}
-    deleted: tuple[str, ...] = () if text else ("description",)
-    tags = _text(have, "tags").split(";")
-    if OWN_TAG in tags:
-        left = ";".join(tag for tag in tags if tag != OWN_TAG)
-        changes.append(change_of("tags", _text(have, "tags"), left, Impact.NONE))
-        kept |= {"tags": left} if left else {}
-        deleted += () if left else ("tags",)
-    return _step(
-        name,
-        guest,
-        have,
-        written=kept,
-        deleted=deleted,
-        changes=changes,
-        reason=f"{by} ordered to release it",
-    )
-
-
-def _step(
+def owner_step(
     name: GuestName,
     guest: ObservedGuest,
     have: GuestConfig,
@@ -229,6 +199,7 @@ def _step(
     reason: str,
     deleted: tuple[str, ...] = (),
 ) -> Step:
+    """Return the write that makes a guest ours, or nobody's, and changes nothing else."""
     action = ConfigureGuest(
         subject=name,
         vmid=guest.vmid,
@@ -279,12 +250,12 @@ def _identity_hold(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> He
     if held is not None:
         return held
     if not have.witness:
-        return _adoption_hold(
+        return unfit(
             f"{_who(guest)} has no SMBIOS UUID: a copy could not be told from it",
             "give it one in PVE (Options, SMBIOS settings), which takes effect with a restart",
         )
     if want.snapshots.keep or want.snapshots.prune:
-        return _adoption_hold(
+        return unfit(
             f"{_who(guest)} should have snapshots, which adopting it would take or delete",
             "leave snapshots out of its manifest until it is adopted",
         )
@@ -297,11 +268,11 @@ def _owner_hold(draft: Draft, guest: ObservedGuest, have: GuestConfig) -> Held |
         return None  # None, or that of the guest which this is a copy of.
     owner = f"{mark.service}, guest {mark.index}"
     if mark.cluster != draft.source.desired.cluster.name:
-        return _adoption_hold(
+        return unfit(
             f"{_who(guest)} belongs to the qlop of cluster {mark.cluster} ({owner})",
             "release it there, or remove the owner mark (last line) from its notes",
         )
-    return _adoption_hold(
+    return unfit(
         f"{_who(guest)} is ours already, as {owner}",
         f"`qlop release {mark.service}`, then adopt it again; or put its manifest back",
     )
@@ -310,32 +281,14 @@ def _owner_hold(draft: Draft, guest: ObservedGuest, have: GuestConfig) -> Held |
 def _notes_hold(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Held | None:
     # Cluster, service, VMID and witness have limits of their own; this is more than they need.
     room = NOTES_MAX - 400
-    length = len(_text(have, "description"))
+    length = len(option_text(have, "description"))
     if length <= room:
         return None
-    return _adoption_hold(
+    return unfit(
         f"{_who(guest)} has notes of {length} characters, and {want.name}'s owner mark needs"
         f" room: PVE takes {NOTES_MAX}",
         f"shorten its notes to {room} characters",
     )
-
-
-def _release_hold(draft: Draft, want: DesiredGuest | None, guest: ObservedGuest) -> Held | None:
-    node = draft.source.observed.nodes.get(guest.node)
-    if node is None or not node.online:
-        return Held(
-            reason=Hold.NODE_OFFLINE,
-            message=f"it is to be released, and its node {guest.node} is offline",
-        )
-    if guest.lock and guest.power is not Power.SUSPENDED:
-        return Held(reason=Hold.LOCKED, message=f"it is to be released, and locked ({guest.lock})")
-    if want is not None and want.vmid is None:
-        return _adoption_hold(
-            "it is to be released, but a new one would be made in its place: its manifest is"
-            " there and names no vmid",
-            f"remove its manifest, or write vmid: {guest.vmid} into it",
-        )
-    return None
 
 
 def _eager(want: DesiredGuest) -> DesiredGuest:
@@ -357,7 +310,7 @@ def _eager(want: DesiredGuest) -> DesiredGuest:
 
 
 def _missing(want: DesiredGuest) -> Held:
-    return _adoption_hold(
+    return unfit(
         f"there is no guest {want.vmid}, and its manifest says source.existing:"
         " it is never made anew",
         f"restore it under VMID {want.vmid}, or give the manifest another source",
@@ -365,7 +318,7 @@ def _missing(want: DesiredGuest) -> Held:
 
 
 def _waiting(want: DesiredGuest, guest: ObservedGuest) -> Held:
-    return _adoption_hold(
+    return unfit(
         f"{_who(guest)} is as its manifest says, and not adopted yet: it is left alone",
         f"qlop adopt {want.name}",
     )
@@ -374,14 +327,15 @@ def _waiting(want: DesiredGuest, guest: ObservedGuest) -> Held:
 def _differs(want: DesiredGuest, guest: ObservedGuest, shown: list[str]) -> Held:
     more = len(shown) - CHANGES_SHOWN
     rest = f" and {more} more" if more > 0 else ""
-    return _adoption_hold(
+    return unfit(
         f"{_who(guest)} is not as its manifest says, so it is not adopted:"
         f" {'; '.join(shown[:CHANGES_SHOWN])}{rest}",
         f"see `qlop adopt {want.name} --dry-run`; change the manifest, or the guest in PVE",
     )
 
 
-def _adoption_hold(message: str, remedy: str) -> Held:
+def unfit(message: str, remedy: str) -> Held:
+    """Return the hold of a guest that can't be adopted, or released, as things are."""
     return Held(reason=Hold.ADOPTION, message=message, remedy=remedy)
 
 
@@ -394,7 +348,8 @@ def _who(guest: ObservedGuest) -> str:
     return f"{kind} {guest.vmid} ({guest.name or 'unnamed'}) on {guest.node}"
 
 
-def _text(have: GuestConfig, key: str) -> str:
+def option_text(have: GuestConfig, key: str) -> str:
+    """Return an option that is a scalar, empty if it is not set."""
     value = have.options.get(key, "")
     assert isinstance(value, str), "neither notes nor tags are a property string"
     return value

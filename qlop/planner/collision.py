@@ -18,7 +18,7 @@ from qlop.planner.draft import Draft
 from qlop.planner.ownership import Place
 from qlop.planner.step import orphan_name, place_of
 
-_Claim = tuple[str, str, str]
+Claim = tuple[str, str, str]
 """An address or MAC, with the bridge and the VLAN in which it must be the only one."""
 
 _DOWN = frozenset({Power.STOPPED, Power.SUSPENDED})
@@ -39,7 +39,7 @@ def keep_apart(draft: Draft) -> None:
         planned = draft.actions[subject][0]
         place = (planned.service, planned.index)
         want, guest = places.get(place), draft.ownership.owned.get(place)
-        claims = {*_wanted(want), *_had(guest)}
+        claims = {*wanted_claims(want), *had_claims(guest)}
         other = next(
             (claim for claim in sorted(claims) if up.get(claim, (place,))[0] != place), None
         )
@@ -61,9 +61,9 @@ def _start(draft: Draft, subject: GuestName) -> ActionId | None:
     )
 
 
-def _claims_up(draft: Draft) -> dict[_Claim, tuple[Place, str, str]]:
+def _claims_up(draft: Draft) -> dict[Claim, tuple[Place, str, str]]:
     """Return what guests of ours have up, or may: whose it is, and what that guest does."""
-    found: dict[_Claim, tuple[Place, str, str]] = {}
+    found: dict[Claim, tuple[Place, str, str]] = {}
     names = {verdict.vmid: subject for subject, verdict in draft.verdicts.items()}
     ours = [*draft.ownership.owned.items(), *draft.ownership.heirs.items()]
     ours += [(place, one) for place, each in draft.ownership.formers.items() for one in each]
@@ -77,18 +77,20 @@ def _claims_up(draft: Draft) -> dict[_Claim, tuple[Place, str, str]]:
         )
         name = names.get(guest.vmid, orphan_name(*place))
         whose = f"{name} ({guest.vmid} on {guest.node})"
-        for claim in _had(guest):
+        for claim in had_claims(guest):
             found.setdefault(claim, (place, whose, doing))
     return found
 
 
-def _wanted(want: DesiredGuest | None) -> Iterator[_Claim]:
+def wanted_claims(want: DesiredGuest | None) -> Iterator[Claim]:
+    """Return the fixed addresses and MACs that a guest is to have."""
     for nic in want.nics if want is not None else ():
         assert want is not None
         yield from _claims(nic.properties, ip_config(want, nic), nic.mac or "")
 
 
-def _had(guest: ObservedGuest | None) -> Iterator[_Claim]:
+def had_claims(guest: ObservedGuest | None) -> Iterator[Claim]:
+    """Return the fixed addresses and the MACs that a guest has by its configuration."""
     if guest is None or not isinstance(guest.config, Known):
         return
     for slot, nic in guest.config.value.nics.items():
@@ -99,7 +101,7 @@ def _had(guest: ObservedGuest | None) -> Iterator[_Claim]:
         yield from _claims(nic.properties, addresses, nic.mac)
 
 
-def _claims(link: Properties, addresses: Properties, mac: str) -> Iterator[_Claim]:
+def _claims(link: Properties, addresses: Properties, mac: str) -> Iterator[Claim]:
     where = link.get("bridge", ""), link.get("tag", "")
     for key in ("ip", "ip6"):
         address, slash, _ = addresses.get(key, "").partition("/")

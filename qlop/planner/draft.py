@@ -140,6 +140,11 @@ class Draft:
         acting = Act(actions=ids, held=waiting or wanted.held)
         self.conclude(subject, vmid, acting, wanted.warnings)
 
+    def advise(self, subject: GuestName, held: Held) -> None:
+        """Say of a subject that is held the same in other words."""
+        verdict = self.verdicts[subject].verdict
+        self._amend(subject, replace(verdict, held=held) if isinstance(verdict, Act) else held)
+
     def withhold(self, subject: GuestName, held: Held) -> None:
         """Take back every action on a subject."""
         self.actions.pop(subject, None)

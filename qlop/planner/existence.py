@@ -301,9 +301,9 @@ def _bytes_needed(birth: Birth, node: NodeName) -> Mapping[StorageId, int]:
 
 
 def taken_hold(guest: DesiredGuest, taken_by: str) -> Held:
-    """Return the hold for a VMID that somebody else has."""
+    """Return the hold for a VMID that somebody else has; ``taken_by`` says who."""
     return Held(
         reason=Hold.NOT_OURS,
-        message=f"VMID {guest.vmid} is taken by {taken_by}, which is not this guest of ours",
+        message=f"VMID {guest.vmid} is taken by {taken_by}",
         remedy="choose another vmid in the manifest",
     )

@@ -19,7 +19,7 @@ from qlop.model.orders import Undelete
 from qlop.model.policy import BackupNeed, Prune
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import adoption, burial, evidence, former, ownership, power, unsettled
+from qlop.planner import burial, evidence, former, ownership, power, release, unsettled
 from qlop.planner.burial import GIVEN_UP
 from qlop.planner.draft import Draft
 from qlop.planner.ownership import Place, needs_seal
@@ -77,7 +77,7 @@ def _plan_orphan(
     want: DesiredGuest | None = None,
 ) -> None:
     """Note what an orphan needs, or that it is due to go; ``want`` is who has its place."""
-    if adoption.plan_release(draft, name, place, guest):
+    if release.plan_guest(draft, name, place, guest):
         return
     why = GIVEN_UP if want is None else former.text(draft, guest)
     held = _hold(draft, guest, why)

@@ -113,6 +113,15 @@ def _has_given_way(older: ObservedGuest, newer: ObservedGuest) -> bool:
     return older.power is Power.STOPPED or newer.power is Power.RUNNING
 
 
+def proven_place(found: Ownership, guest: ObservedGuest) -> Place | None:
+    """Return the place of a guest that is proven ours, None of any other."""
+    for line in (found.owned, found.heirs):
+        for place, one in line.items():
+            if one is guest:
+                return place
+    return next((place for place, old in found.formers.items() if guest in old), None)
+
+
 def mark_of(guest: ObservedGuest) -> OwnerMark:
     """Return the mark of a guest that is ours."""
     assert isinstance(guest.config, Known), "ownership is proven by the configuration"

@@ -8,7 +8,7 @@
    before new guests are placed. Per guest: configuration, relocation, power, snapshots.
 4. *Missing guests*: those to be adopted, for which there is one. Then the largest first, because small ones fit where large ones don't.
 5. *Orphans*: what is ours and no longer wanted goes last, so that nothing is taken away
-   before its successor has a place.
+   before its successor has a place. One that looks renamed is asked about.
 6. *Gates*: what people suspended or froze; then starts whose address is up elsewhere, and what waits for what it depends on, or
    for its turn in a rollout; then budgets, then the fuse, which looks at what is left. A manifest's own consents were asked for in 3.
 """
@@ -18,6 +18,7 @@ from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
 from qlop.planner import (
     adoption,
+    advice,
     birth,
     collision,
     dependency,
@@ -25,6 +26,8 @@ from qlop.planner import (
     gates,
     orphan,
     present,
+    release,
+    renamed,
     rollout,
     stranger,
     suspend,
@@ -55,13 +58,15 @@ def plan(source: PlanInput) -> Plan:
         owned = draft.ownership.owned.get(place_of(want))
         if owned is None:
             missing.append(want)
-        elif not adoption.plan_release(draft, want.name, place_of(want), owned):
+        elif not release.plan_guest(draft, want.name, place_of(want), owned):
             present.plan_guest(draft, want, owned)
     if missing:
         missing = adoption.plan_guests(draft, missing)
     for want in sorted(missing, key=lambda one: (-one.memory_bytes, one.service, one.index)):
         birth.plan_guest(draft, want)
+    advice.suggest_adoption(draft, missing)
     orphan.plan_orphans(draft)
+    renamed.ask(draft)
     unsettled.hold_rest(draft)
     unread.hold_orphans(draft)
     suspend.hold_suspended(draft)

@@ -122,7 +122,7 @@ def notice_text(notice: Notice) -> str:
     """Return what was noted."""
     match notice:
         case Tombstone(name=name, vmid=vmid):
-            return f"tombstone of {name} ({vmid}): no manifest names it any more, and it is down"
+            return f"tombstone of {name} ({vmid}): it is given up, and down"
         case Reprieve(name=name, vmid=vmid, reason=reason):
             return f"tombstone of {name} ({vmid}) taken away: {reason}"
         case Judged(subject=name, judgment=judgment, reason=reason):

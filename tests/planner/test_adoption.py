@@ -11,8 +11,8 @@ from qlop.model.consent import Consent, Consents
 from qlop.model.desired import CloneSource, DesiredGuest, ExistingSource, Snapshots, Source
 from qlop.model.guest import GuestKind, OptionValue, Power
 from qlop.model.history import History, fold
-from qlop.model.ids import ClusterName, NodeName, OrderId, ServiceName, VmId
-from qlop.model.observed import ObservedGuest
+from qlop.model.ids import ClusterName, NodeName, OrderId, ServiceName, Upid, VmId
+from qlop.model.observed import ObservedGuest, ObservedTask
 from qlop.model.orders import Adopt, Order, Release
 from qlop.model.owner import signed_description
 from qlop.model.plan import Plan, PlanInput, PlannedAction, Premise
@@ -267,7 +267,25 @@ def test_no_guest_is_released_in_whose_place_another_would_be_made() -> None:
     plan = planned(source_of(want, OURS, orders=(RELEASE,)))
 
     assert plan.actions == ()
-    assert "names no vmid" in look.held(plan).message
+    assert "does not say vmid: 100" in look.held(plan).message
+
+
+def test_no_guest_is_released_while_somebody_works_on_it() -> None:
+    task = ObservedTask(
+        upid=Upid("UPID:pve1:1"),
+        node=b.PVE1,
+        verb="vzdump",
+        vmid=VmId(100),
+        user="root@pam",
+        started_at=b.NOW,
+    )
+    source = source_of(wanted(), OURS, orders=(RELEASE,))
+    busy = replace(source, observed=replace(source.observed, tasks=(task,)))
+
+    plan = planned(busy)
+
+    assert plan.actions == ()
+    assert look.held(plan).reason is Hold.TASK_RUNNING
 
 
 def test_a_guest_adopted_again_after_its_release_stays_ours() -> None:

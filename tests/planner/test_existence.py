@@ -320,8 +320,9 @@ ASKED = replace(vm(EmptySource()), vmid=VmId(10000))
             [],
             Held(
                 reason=Hold.NOT_OURS,
-                message="VMID 10000 is taken by stranger on pve1, which is not this guest of ours",
-                remedy="choose another vmid in the manifest",
+                message="VMID 10000 is taken by VM stranger on pve1, which is not ours",
+                remedy="if it is this very guest, `qlop adopt web --dry-run`; or choose another"
+                " vmid in the manifest",
             ),
             id="somebody-has-the-vmid-asked-for",
         ),
@@ -331,8 +332,7 @@ ASKED = replace(vm(EmptySource()), vmid=VmId(10000))
             [],
             Held(
                 reason=Hold.NOT_OURS,
-                message="VMID 10000 is taken by a guest that is being made, which is not this"
-                " guest of ours",
+                message="VMID 10000 is taken by a guest that is being made",
                 remedy="choose another vmid in the manifest",
             ),
             id="two-ask-for-one-vmid",
@@ -343,8 +343,7 @@ ASKED = replace(vm(EmptySource()), vmid=VmId(10000))
             [b.intended(Verb.CREATE, service="db")],
             Held(
                 reason=Hold.NOT_OURS,
-                message="VMID 10000 is taken by a guest that is being made, which is not this"
-                " guest of ours",
+                message="VMID 10000 is taken by a guest that is being made",
                 remedy="choose another vmid in the manifest",
             ),
             id="one-is-being-made-with-it",
