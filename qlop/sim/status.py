@@ -1,7 +1,7 @@
 """Tell how guests are: one, all of a node, and what the status daemons push."""
 
 from qlop.ports import Json
-from qlop.sim import drives, ha, lxc_options, power, qemu_options, volumes
+from qlop.sim import application, drives, ha, lxc_options, power, qemu_options, volumes
 from qlop.sim.call import Call, Handlers
 from qlop.sim.engine import World
 from qlop.sim.state import Guest, Kind, Run, Seen
@@ -298,10 +298,13 @@ def interfaces(call: Call) -> Json:
     if guest.run is None:
         return None
     rows: list[Json] = [_interface("lo", "00:00:00:00:00:00", "127.0.0.1/8")]
+    leased = {name: f"{ip}/{prefix}" for name, ip, prefix in application.addresses(guest)}
     for key in drives.numbered(guest.config, "net"):
         net = drives.parse(guest.config[key], "name")
-        served = f"{guest.address}/8" if guest.address and key == "net0" else net.get("ip", "")
-        rows.append(_interface(net["name"], net["hwaddr"].lower(), served))
+        address = net.get("ip", "")
+        if address == "dhcp" or (guest.address and key == "net0"):
+            address = leased[f"eth{key[3:]}"]
+        rows.append(_interface(net["name"], net["hwaddr"].lower(), address))
     return rows
 
 

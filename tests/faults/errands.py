@@ -1,11 +1,14 @@
 """Every action that qlop can dispatch, each as an errand: a world in which it is due."""
 
+import re
 from dataclasses import dataclass, replace
 
 from qlop.model.action import Verb
 from qlop.model.guest import GuestKind
+from qlop.model.verdict import Hold
 from qlop.ports import Method, PveApi, PveCall
-from tests.faults.town import CONTAINER_TEMPLATE, VMID
+from qlop.sim import script
+from tests.faults.town import CONTAINER_TEMPLATE, VMID, VirtualClock, Watched
 
 VM, CT = GuestKind.VM, GuestKind.CONTAINER
 
@@ -48,6 +51,11 @@ _CT = """\
   rootfs: {{storage: local-lvm, size: {size}}}
   container: {{unprivileged: true, features: {{nesting: {nesting}}}}}
 """
+_TRIED = """\
+  rollback: {mode: auto, disks: true, watch: 60s}
+  health: [{http: {port: 80}, interval: 5s, timeout: 1s, failures: 2, startPeriod: 20s}]
+"""
+"""What is bad shows before the faults end that strike for a while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +76,7 @@ class Wish:
     second_disk: bool = False
     clone: bool = False
     persistent: bool = False
+    tried: bool = False
 
     def text(self, kind: GuestKind) -> str:
         """Return the manifests."""
@@ -84,6 +93,8 @@ class Wish:
         )
         if self.pool:
             text += f"  pool: {self.pool}\n"
+        if self.tried:
+            text += _TRIED
         second = "}, {slot: scsi1, storage: nas, size: 1GiB}" if self.second_disk else "}"
         if self.persistent and kind is VM:
             second = "}, {slot: scsi1, storage: nas, size: 1GiB, persistent: true}"
@@ -131,6 +142,8 @@ class Errand:
     storage: str = ""
     leaves: tuple[int, ...] = (VMID,)
     """The guests of ours that there are in the end."""
+    goals: frozenset[Hold] = frozenset()
+    """What a guest may be held for in the end, since that is as it should be."""
 
     @property
     def id(self) -> str:
@@ -140,7 +153,7 @@ class Errand:
     @property
     def pattern(self) -> str:
         """Return the shell pattern of the call, for faults."""
-        return self.route.replace("{node}", "?node?").replace("{vmid}", "?vmid?")
+        return re.sub(r"[{}]", "?", self.route)
 
 
 def _both(
@@ -267,7 +280,11 @@ def all_errands() -> tuple[Errand, ...]:
             f"DELETE {_ON}",
             ("qmdestroy", "vzdestroy"),
         ),
-        *(replace(one, leaves=(VMID, VMID + 1)) for one in _replacements()),
+        *(
+            replace(one, leaves=(VMID, VMID + 1), goals=frozenset({Hold.ORPHANED}))
+            for one in _replacements()
+        ),
+        *(replace(one, goals=frozenset({Hold.REVISION_BAD})) for one in _rollbacks()),
     )
 
 
@@ -292,7 +309,21 @@ def _replacements() -> tuple[Errand, ...]:
     )
 
 
-async def prepare(errand: Errand, api: PveApi) -> None:
+def _rollbacks() -> tuple[Errand, ...]:
+    """Return the way back from a change that makes a guest sick (see ``prepare``)."""
+    before, worse = Wish(tried=True), {VM: {"memory": "2GiB"}, CT: {"nesting": False}}
+    tasks = ("qmrollback", "vzrollback")
+    call = f"POST {_ON}/snapshot/{{snapname}}/rollback"
+    return tuple(
+        replace(one, after=replace(before, **worse[one.kind]))  # type: ignore[arg-type]  # fields
+        for one in _both(Verb.ROLLBACK, before, before, call, tasks)
+    )
+
+
+_NEEDED = {VM: "memory=1024", CT: "features=nesting=1"}
+
+
+async def prepare(errand: Errand, api: PveApi, cluster: Watched) -> None:
     """Do by hand what no manifest can say."""
     if errand.verb is Verb.RESUME:
         await api.call(
@@ -302,3 +333,6 @@ async def prepare(errand: Errand, api: PveApi) -> None:
                 at={"node": "pve1", "vmid": VMID},
             )
         )
+    if errand.verb is Verb.ROLLBACK:
+        needed = f"guest {VMID} app needs {_NEEDED[errand.kind]}"
+        script.do(cluster, needed, VirtualClock().now().timestamp())

@@ -17,7 +17,8 @@ from qlop.model.reading import Known
 from qlop.model.source import SourceFile, SourceTree
 from qlop.model.verdict import Act, Held, Hold
 from qlop.observer.observer import Observer
-from qlop.ports import Journal, PveApi
+from qlop.observer.rounds import Rounds
+from qlop.ports import Journal, Prober, PveApi
 from qlop.telemetry.clock import SystemIds
 from tests.faults.town import VirtualClock
 
@@ -62,8 +63,12 @@ class Died(BaseException):
 
 @dataclass(slots=True)
 class Rest:
-    """Tells when a life has come to rest: all as wanted, or held for a person to act."""
+    """Tells when a life has come to rest: all as wanted, or held for a person to act.
 
+    What is held for one of ``goals`` is where it should come to.
+    """
+
+    goals: frozenset[Hold] = frozenset()
     since: timedelta | None = None
 
     def is_over(self, result: CycleResult, now: timedelta) -> bool:
@@ -75,6 +80,8 @@ class Rest:
         if not waiting:
             return result.status.quorate
         held = [one.verdict for one in waiting if isinstance(one.verdict, Held)]
+        if len(held) == len(waiting) and all(one.reason in self.goals for one in held):
+            return result.status.quorate
         if len(held) < len(waiting) or any(one.reason in PASSING for one in held):
             self.since = None
             return False
@@ -84,11 +91,13 @@ class Rest:
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """A daemon over an API, a journal and manifests, all given."""
+    """A daemon over an API, a prober, a journal and manifests, all given."""
 
     api: PveApi
+    prober: Prober
     journal: Journal
     manifests: str
+    goals: frozenset[Hold] = frozenset()
     seed: int = 0
     last: CycleResult | None = None
     cycles: int = 0
@@ -98,7 +107,7 @@ class Life:
 
     async def until_rest(self, *, at_least: timedelta = timedelta()) -> None:
         """Live until there is nothing left to do but what a person must."""
-        rest = Rest()
+        rest = Rest(self.goals)
         began = asyncio.get_running_loop().time()
 
         def over(result: CycleResult) -> bool:
@@ -116,10 +125,12 @@ class Life:
         """
         clock, triggers = VirtualClock(), Triggers()
         observer, ledger = Observer(self.api, clock), Ledger(self.journal)
+        rounds = Rounds(self.api, self.prober, clock, on_change=triggers.ring)
 
         def ended(intended: Intended, _: Finished) -> None:
             for vmid in intended.touches:
                 observer.touch(vmid)
+            rounds.note_end(intended)
             triggers.ring()
 
         executor = Executor(
@@ -134,6 +145,7 @@ class Life:
             ids=SystemIds(self.seed),
             is_leading=lambda: True,
             on_event=lambda _: None,
+            rounds=rounds,
         )
 
         def done(result: CycleResult, _: float) -> None:
@@ -157,6 +169,7 @@ class Life:
             async with asyncio.TaskGroup() as group:
                 executor.resume(group)
                 group.create_task(observer.audit())
+                group.create_task(rounds.run())
                 await loop.run()
                 raise _Over  # noqa: TRY301 - out of the group, not out of the function
         except* _Over:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from qlop.model.action import Verb
+from qlop.model.guest import GuestKind
 from qlop.sim.faults import Effect, Fault, Match
 from tests.faults.errands import Errand, all_errands
 from tests.faults.trial import tried
@@ -64,6 +66,17 @@ def cases() -> Iterator[tuple[Errand, Mishap, str]]:
                 continue
             for times in ("for-a-while",) if mishap.effect is Effect.UNKNOWN else TIMES:
                 yield errand, mishap, times
+
+
+NOT_OF_CONTAINERS = frozenset({Verb.REGENERATE, Verb.RESUME})
+"""They have no cloud-init drive, and only the CRIU that PVE does not offer pauses them."""
+
+
+def test_there_is_an_errand_for_everything_that_can_be_done() -> None:
+    sent = {(errand.kind, errand.verb) for errand in all_errands()}
+    can = {(kind, verb) for kind in GuestKind for verb in Verb}
+
+    assert sent == can - {(GuestKind.CONTAINER, verb) for verb in NOT_OF_CONTAINERS}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from qlop.journal.memory import MemoryJournal
 from qlop.model.history import JournalRecord
-from qlop.ports import Json, PveCall
+from qlop.ports import Json, PortError, PveCall
 from tests import virtual_time
 from tests.faults.errands import Errand, all_errands
 from tests.faults.life import Died, Life, seed_of
@@ -89,9 +89,17 @@ class FatedApi:
                 answer.cancel()
                 raise
         else:
-            result = await self.wire.call(call)
+            result = await self._answered(number, call)
         self.fate.meets("call", number, Moment.AFTER)
         return result
+
+    async def _answered(self, number: int, call: PveCall) -> Json:
+        """Return the answer; one that is an error can be the last that is heard, too."""
+        try:
+            return await self.wire.call(call)
+        except PortError:
+            self.fate.meets("call", number, Moment.AFTER)
+            raise
 
 
 @dataclass(slots=True)
@@ -150,8 +158,10 @@ async def _lived(errand: Errand, death: Death | None) -> Ended:
 def _life(stage: Stage, fate: Fate) -> Life:
     return Life(
         api=FatedApi(stage.wire, fate),
+        prober=stage.wire.prober,
         journal=FatedJournal(stage.journal, fate),
         manifests=stage.errand.after.text(stage.errand.kind),
+        goals=stage.errand.goals,
     )
 
 

@@ -17,6 +17,7 @@ from qlop.ports import Json, PveCall
 from qlop.sim.call import Call
 from qlop.sim.cluster import Cluster
 from qlop.sim.inprocess import InProcessApi
+from qlop.sim.living import SimProber
 from qlop.sim.state import Guest
 from qlop.sim.wire import SimRequest, SimResponse
 from qlop.sim.world import ClusterSpec, GuestSpec, hospital
@@ -181,12 +182,14 @@ class Wire:
 
     cluster: Watched
     inner: InProcessApi = field(init=False)
+    prober: SimProber = field(init=False)
     seen_quorate: bool = True
     sent_blindly: list[str] = field(default_factory=list)
     """Mutations sent although the last look had shown that there is no quorum."""
 
     def __post_init__(self) -> None:
         self.inner = InProcessApi(self.cluster, VirtualClock())
+        self.prober = SimProber(self.cluster, VirtualClock())
 
     async def call(self, call: PveCall) -> Json:
         if call.is_mutation and not self.seen_quorate:
