@@ -161,6 +161,8 @@ _NOT_FOUND_TEXTS = (
     "is not ha managed",
     "not ha managed!",
 )
+_NO_FILE = "no such file or directory"
+"""What the operating system says of a file of the node's: nothing about a guest."""
 _MISSING_PARAMETER = re.compile(r"\b(?:storage|volume|pool|target) '[^']*' does not exist")
 _TRANSIENT_TEXTS = (
     "no quorum",
@@ -193,12 +195,13 @@ def _kind_of(call: PveCall, status: int, text: str) -> ErrorKind:
 
 
 def _kind_of_text(text: str) -> ErrorKind:
+    said = text.replace(_NO_FILE, "")
     for kind, texts in (
         (ErrorKind.CONFLICT, _CONFLICT_TEXTS),
         (ErrorKind.NOT_FOUND, _NOT_FOUND_TEXTS),
         (ErrorKind.TRANSIENT, _TRANSIENT_TEXTS),
     ):
-        if any(sample in text for sample in texts):
+        if any(sample in said for sample in texts):
             return kind
     return ErrorKind.INVALID
 

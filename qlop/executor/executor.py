@@ -265,7 +265,7 @@ class Executor:
         except PortError as error:
             return _unsent(error, f"{intended.node} could not be asked about it: ")
         if objection:
-            return _End(ending=Ending.SUPERSEDED, message=objection)
+            return _objected(objection)
         if self._stopped:
             return _End(ending=Ending.SUPERSEDED, message="qlop is stopping")
         if not self._may_dispatch():
@@ -389,6 +389,14 @@ def _ended_by(error: PortError) -> _End:
 
 def _unsent(error: PortError, what: str = "") -> _End:
     return _End(ending=Ending.SUPERSEDED, error=error.kind.value, message=f"{what}{error}")
+
+
+def _objected(objection: str) -> _End:
+    """Return the end of what the guest is not as planned for: looked at again, and not at once.
+
+    PVE's list of guests may be some ten seconds behind what a node says of one of them.
+    """
+    return _End(ending=Ending.SUPERSEDED, error=ErrorKind.CONFLICT.value, message=objection)
 
 
 def _broken(flight: _Flight, error: Exception) -> _End:

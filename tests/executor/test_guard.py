@@ -38,6 +38,18 @@ def locked(cluster: ToyCluster) -> None:
     only(cluster).config["lock"] = "backup"
 
 
+async def test_what_the_guard_objects_to_is_not_tried_again_at_once() -> None:
+    house = House(cluster := cluster_for(Verb.START))
+    locked(cluster)
+
+    await house.carry_out(planned(Verb.START))
+    await house.carry_out(planned(Verb.START))
+
+    history, action = house.ledger.history(), planned(Verb.START).id
+    assert history.failures == {}
+    assert history.unsent[action].count == 2
+
+
 WORLDS = [
     pytest.param(moved, "it is not there any more", id="moved"),
     pytest.param(unsigned, "its owner mark is another one", id="unsigned"),
@@ -56,7 +68,7 @@ async def test_nothing_is_sent_into_another_world(
 
     end = await house.carry_out(planned(verb))
 
-    assert said(end) == (Ending.SUPERSEDED, "", f"web (110) on pve1: {objection}")
+    assert said(end) == (Ending.SUPERSEDED, "conflict", f"web (110) on pve1: {objection}")
     assert cluster.mutations == []
     assert house.ledger.history().failures == {}
 
@@ -78,7 +90,7 @@ async def test_power_must_be_as_planned(verb: Verb, running: bool, objection: st
 
     end = await house.carry_out(planned(verb))
 
-    assert said(end) == (Ending.SUPERSEDED, "", f"web (110) on pve1: {objection}")
+    assert said(end) == (Ending.SUPERSEDED, "conflict", f"web (110) on pve1: {objection}")
     assert cluster.mutations == []
 
 
@@ -116,7 +128,7 @@ async def test_the_guest_beside_it_must_be_as_planned(
     end = await house.carry_out(planned(Verb.HAND_OVER))
 
     text = f"web (110) on pve1: the guest beside it, {HEIR}{objection}"
-    assert said(end) == (Ending.SUPERSEDED, "", text)
+    assert said(end) == (Ending.SUPERSEDED, "conflict", text)
     assert cluster.mutations == []
 
 
@@ -136,7 +148,7 @@ async def test_a_guest_that_became_protected_is_not_destroyed() -> None:
 
     end = await house.carry_out(planned(Verb.DESTROY))
 
-    assert said(end) == (Ending.SUPERSEDED, "", "web (110) on pve1: it is protected")
+    assert said(end) == (Ending.SUPERSEDED, "conflict", "web (110) on pve1: it is protected")
     assert len(cluster.guests) == 1
 
 
