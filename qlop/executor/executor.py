@@ -20,6 +20,7 @@ from qlop.journal.ledger import Ledger
 from qlop.model.action import Action
 from qlop.model.event import Event, EventKind
 from qlop.model.history import (
+    WITHOUT_EFFECT,
     Dispatched,
     Ending,
     Finished,
@@ -311,7 +312,7 @@ class Executor:
             return _End(
                 ending=Ending.FAILED if missing.is_seen else Ending.UNKNOWN,
                 error=kind.value,
-                message=f"the task ended well, but {missing.message}",
+                message=f"{WITHOUT_EFFECT} {missing.message}",
             )
         return _End(ending=Ending.SUCCEEDED, message=end.message)
 

@@ -24,6 +24,9 @@ LASTING = timedelta(hours=1)
 
 EXPECTS_SEAL = "seal"
 EXPECTS_CLOUD_INIT = "cloud-init"
+WITHOUT_EFFECT = "the task ended well, but"
+"""How the message of a failure begins whose task ended well, and whose effect was not seen."""
+
 EXPECTS_DIGEST = "digest"
 EXPECTS_SNAPSHOT = "snapshot"
 EXPECTS_OWNER = "owner"

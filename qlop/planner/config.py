@@ -250,7 +250,7 @@ def _compare_size(
             Held(
                 reason=Hold.UNSUPPORTED_CHANGE,
                 message=f"{disk.slot} is {old} and should be {new}, and another change of it"
-                " waits for a reboot, with which PVE would forget the new size",
+                f" waits for a reboot, which would note {old} again",
                 remedy="it grows when the guest was rebooted",
             )
         )

@@ -13,7 +13,7 @@ from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.orders import Orders, approval_id
 from qlop.model.plan import Change
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, narrow, newdisk, write
+from qlop.planner import config, growth, narrow, newdisk, write
 from qlop.planner.draft import Draft
 from qlop.planner.ownership import needs_seal
 from qlop.planner.step import Step, Steps, action_id, chained
@@ -55,7 +55,9 @@ def plan_writes(
     if groups:
         mine = narrow.narrowed(want, have, lambda name: _is_in(assigned, name, Consent.DO))
         found = _difference(draft, mine, guest, have)
-    writes.steps += write.steps_for(want, guest, have, found, digest=have.digest)
+    writes.steps += write.steps_for(
+        want, guest, have, found, draft.source.history, digest=have.digest
+    )
     writes.holds += found.holds
     writes.rebooting |= _needing_reboot(found)
     if not needs_seal(have):  # Whose it is comes first; the rest is seen when that is done.
@@ -72,6 +74,7 @@ def _difference(
 ) -> config.Difference:
     found = config.difference(want, guest, have)
     newdisk.hold_back(found, want, guest, have, draft.source.observed)
+    growth.hold_back(draft, found, want, guest)
     return found
 
 
@@ -187,7 +190,8 @@ def _plan_group(
     writes.holds += found.holds
     digest = "" if writes.steps else have.digest
     done = 0
-    for step in write.steps_for(part, guest, have, found, digest=digest):
+    history = draft.source.history
+    for step in write.steps_for(part, guest, have, found, history, digest=digest):
         answer = judged(draft, want, step, said)
         writes.add(answer)
         done += len(answer.steps)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qlop.model.action import CloneGuest, CreateGuest, ResizeDisk, StartGuest
+from qlop.model.action import CloneGuest, CreateGuest, StartGuest
 from qlop.model.build import build_of
 from qlop.model.desired import (
     ArchiveSource,
@@ -31,7 +31,7 @@ from qlop.model.owner import (
 )
 from qlop.model.units import GIB
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, placement, template, write
+from qlop.planner import config, growth, placement, template, write
 from qlop.planner.capacity import THIN_PLUGINS, Capacity, queue_of, storage_on
 from qlop.planner.step import Step, Steps
 
@@ -254,15 +254,7 @@ def _grow_image(birth: Birth, node: NodeName) -> tuple[Step, ...]:
     disk = _system_disk(guest)
     if disk is None or disk.size_bytes is None:
         return ()
-    action = ResizeDisk(
-        subject=guest.name,
-        vmid=birth.vmid,
-        kind=guest.kind,
-        node=node,
-        slot=disk.slot,
-        size_bytes=disk.size_bytes,
-        digest="",
-    )
+    action = growth.resize(guest, birth.vmid, node, disk.slot, disk.size_bytes)
     return (Step(action=action, reason="the image is smaller than the disk", impact=Impact.NONE),)
 
 

@@ -1,20 +1,19 @@
 """Turn differences of configuration into actions: one write, then what needs its own."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from qlop.model.action import AssignPool, ConfigureGuest, ResizeDisk
+from qlop.model.action import AssignPool, ConfigureGuest
 from qlop.model.desired import DesiredGuest
 from qlop.model.device import nic_text
 from qlop.model.guest import GuestKind
-from qlop.model.history import EXPECTS_CLOUD_INIT, EXPECTS_DIGEST, EXPECTS_SEAL
+from qlop.model.history import EXPECTS_CLOUD_INIT, EXPECTS_DIGEST, EXPECTS_SEAL, History
 from qlop.model.ids import NodeName, VmId
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.option import is_met
-from qlop.model.plan import Premise
 from qlop.model.reading import Known
 from qlop.model.units import format_size
-from qlop.planner import config
+from qlop.planner import config, growth
 from qlop.planner.step import Step, premise_of
 
 
@@ -23,6 +22,7 @@ def steps_for(
     guest: ObservedGuest,
     have: GuestConfig,
     found: config.Difference,
+    history: History,
     *,
     digest: str,
 ) -> tuple[Step, ...]:
@@ -37,7 +37,7 @@ def steps_for(
     premise = premise_of(have)
     steps: list[Step] = []
     if not found.seals:
-        steps += _growths(want, guest, found, premise, digest=digest)
+        steps += growth.steps(want, guest, have, found, history, digest=digest)
     if found.set or found.delete:
         expects = {EXPECTS_DIGEST: have.digest}
         if found.seals:
@@ -66,37 +66,8 @@ def steps_for(
             )
         )
     if found.seals:
-        steps += _growths(want, guest, found, premise, digest="")
+        steps += growth.steps(want, guest, have, found, history, digest="")
     return tuple(steps)
-
-
-def _growths(
-    want: DesiredGuest,
-    guest: ObservedGuest,
-    found: config.Difference,
-    premise: Premise,
-    *,
-    digest: str,
-) -> Iterator[Step]:
-    for slot, size_bytes, change in found.grow:
-        resize = ResizeDisk(
-            subject=want.name,
-            vmid=guest.vmid,
-            kind=want.kind,
-            node=guest.node,
-            slot=slot,
-            size_bytes=size_bytes,
-            digest=digest,
-        )
-        yield Step(
-            action=resize,
-            reason=f"{slot} should be {format_size(size_bytes)}",
-            impact=change.impact,
-            premise=premise,
-            takes=(f"node:{guest.node}",),
-            changes=(change,),
-        )
-        digest = ""
 
 
 def pool_step(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Step | None:
@@ -155,18 +126,9 @@ def projected_after_clone(
             )
         )
     for slot, size_bytes, change in found.grow:
-        resize = ResizeDisk(
-            subject=want.name,
-            vmid=vmid,
-            kind=want.kind,
-            node=node,
-            slot=slot,
-            size_bytes=size_bytes,
-            digest="",
-        )
         steps.append(
             Step(
-                action=resize,
+                action=growth.resize(want, vmid, node, slot, size_bytes),
                 reason=f"{slot} should be {format_size(size_bytes)}",
                 impact=Impact.NONE,
                 changes=(change,),

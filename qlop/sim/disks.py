@@ -6,7 +6,7 @@ from qlop.ports import Json
 from qlop.sim import drives, qemu_disks, qemu_options, reassign, volumes
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import guest_lock
-from qlop.sim.state import Guest, Kind, Task, Worker
+from qlop.sim.state import Guest, Kind, Task, Volume, Worker
 from qlop.sim.wire import ApiError, TaskError, bad_parameters
 
 
@@ -71,7 +71,13 @@ def _resized_line(call: Call, storage: str) -> str:
 
 
 def resize_ct(call: Call) -> Json:
-    """Answer ``PUT …/lxc/{vmid}/resize``: a shrinking is refused at once."""
+    """Answer ``PUT …/lxc/{vmid}/resize``: what does not grow a volume is refused at once."""
+    _grown_mount(call)
+    return call.fork("resize", call.vmid, lambda task: _resize_ct(call, task))
+
+
+def _grown_mount(call: Call) -> tuple[dict[str, str], Volume, int]:
+    """Return the mount point, its volume and the size it is to have (``$load_and_check``)."""
     guest = call.guest()
     disk = call.params["disk"]
     if (digest := call.get("digest")) and digest != guest.digest():
@@ -84,16 +90,16 @@ def resize_ct(call: Call) -> Json:
     wanted = _wanted(call.params["size"], volume.size_bytes)
     if wanted < volume.size_bytes:
         raise ApiError("unable to shrink disk size")
-    return call.fork("resize", call.vmid, lambda task: _resize_ct(call, task))
+    if wanted == volume.size_bytes:
+        raise ApiError("disk is already at specified size")
+    return mount, volume, wanted
 
 
 def _resize_ct(call: Call, task: Task) -> Worker:
     world, disk = call.world, call.params["disk"]
     yield from world.hold(task, guest_lock(call.vmid))
     guest = call.guest()
-    mount = drives.parse(guest.config[disk])
-    volume = volumes.need(world, mount["file"], guest.node)
-    wanted = _wanted(call.params["size"], volume.size_bytes)
+    mount, volume, wanted = _grown_mount(call)
     _check_space(call, guest, mount["file"], wanted - volume.size_bytes)
     volumes.resize(world, volume, wanted)
     task.say(_resized_line(call, volume.storage))

@@ -9,7 +9,7 @@
 import shlex
 from collections.abc import Callable, Mapping
 
-from qlop.sim import application, drives, ha, hardware, power, qemu_options, volumes
+from qlop.sim import application, drives, ha, hardware, power, qemu_options, rescan, volumes
 from qlop.sim.access import Token
 from qlop.sim.cluster import Cluster
 from qlop.sim.engine import World
@@ -34,6 +34,7 @@ guest VMID acpi deaf | listen                    the guest ignores shutdown requ
 guest VMID app ok | slow | wrong | hung | down   how its application answers
 guest VMID app needs KEY=VALUE                   it answers wrongly with anything else
 guest VMID address 127.A.B.C PORT…               where it answers, in the real world
+guest VMID rescan                                `qm disk rescan`, `pct rescan`: read its sizes
 guest VMID pool POOL | none                      put it into a pool
 guest VMID move NODE                             move its configuration file by hand
 volume VOLID[@NODE] remove                       a volume disappears from its storage
@@ -122,6 +123,8 @@ def _guest(cluster: Cluster, words: list[str]) -> str:
             return f"guest {guest.vmid}: shutdown requests are {'ignored' if guest.acpi_deaf else 'obeyed'}"
         case "app" | "address":
             return application.command(guest, verb, rest)
+        case "rescan":
+            return rescan.rescan(world, guest)
         case "pool":
             return _pool(world, guest, rest[0])
         case "move":

@@ -145,6 +145,9 @@ async def _helped(stage: Stage, life: Life) -> bool:
             script.do(stage.cluster, f"unlock {vmid}", now)
             script.do(stage.cluster, f"guest {vmid} destroy", now)
             return True
+        if "rescan" in held.remedy:
+            script.do(stage.cluster, f"guest {vmid} rescan", now)
+            return True
         if "delsnapshot" in held.remedy:
             at: dict[str, str | int] = {"node": "pve1", "vmid": VMID}
             at["snapname"] = stage.errand.after.snapshots
@@ -231,6 +234,8 @@ def miscounted(stage: Stage, faults: Sequence[Fault]) -> list[str]:
     effects = {fault.effect for fault in faults if fault.hits}
     if stage.errand.verb is Verb.HAND_OVER and Effect.QUORUM_LOST in effects:
         least = 0  # PVE renamed the volume, and could not write that down.
+    if stage.errand.verb is Verb.RESIZE and Effect.QUORUM_LOST in effects:
+        least = 0  # PVE grew the volume, and could not write that down.
     if Effect.TASK in effects:
         least = 0  # It may have been far enough for its effect to be there.
     if Effect.NODE_DOWN in effects:

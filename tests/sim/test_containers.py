@@ -68,6 +68,15 @@ def test_a_running_container_moves_only_with_a_restart() -> None:
     assert lab.get("/nodes/pve1/lxc/200/status/current")["status"] == "running"
 
 
+def test_a_volume_that_is_as_large_as_it_should_be_is_no_task() -> None:
+    lab = Lab()
+    guest = made(lab)
+    assert lab.do("PUT", f"{guest}/resize", disk="rootfs", size="9G") == "OK"
+    refused = lab.call("PUT", f"{guest}/resize", disk="rootfs", size="9G")
+    assert (refused.status, refused.reason) == (500, "disk is already at specified size")
+    assert lab.get(f"{guest}/config")["rootfs"].endswith("size=9G")
+
+
 def test_a_mount_point_is_added_and_its_volume_counted() -> None:
     lab = Lab()
     guest = made(lab)

@@ -37,6 +37,30 @@ def test_a_copy_by_hand_carries_the_original_s_mark() -> None:
     assert lab.get("/nodes/pve1/qemu/999/config")["description"] == "marked"
 
 
+def test_a_rescan_notes_the_sizes_of_volumes_and_those_that_nothing_names() -> None:
+    lab = Lab()
+    guest = lab.clone()
+    config = lab.cluster.world.guests[101].config
+    there = config["scsi0"]
+    lab.by_hand(f"guest 101 set scsi0={there.replace('size=3G', 'size=2G')}")
+    assert "size=2G" in lab.get(f"{guest}/config")["scsi0"]
+    assert lab.by_hand("guest 101 rescan") == "guest 101: scsi0 is 3G"
+    assert lab.get(f"{guest}/config")["scsi0"] == there
+    lab.by_hand("guest 101 unset scsi0")
+    volume = there.partition(",")[0]
+    assert lab.by_hand("guest 101 rescan") == f"guest 101: {volume} is unused"
+    assert lab.get(f"{guest}/config")["unused0"] == volume
+    assert lab.by_hand("guest 101 rescan") == "guest 101: nothing has changed"
+
+
+def test_a_locked_guest_is_not_rescanned() -> None:
+    lab = Lab()
+    lab.clone()
+    lab.by_hand("lock 101 backup")
+    with pytest.raises(ScriptError, match=r"VM is locked \(backup\)"):
+        lab.by_hand("guest 101 rescan")
+
+
 def test_a_storage_is_filled_by_hand() -> None:
     lab = Lab()
     lab.by_hand("storage local-lvm@pve1 fill 95%")
