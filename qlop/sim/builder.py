@@ -5,6 +5,7 @@ import random
 
 from qlop.sim import (
     drives,
+    ha_crm,
     lxc_options,
     lxc_pending,
     power,
@@ -25,6 +26,7 @@ _BOOTED_BEFORE_S = 86_400.0
 def build(spec: ClusterSpec, *, seed: int, now: float) -> World:
     """Return the world that ``spec`` describes, at ``now`` (epoch seconds)."""
     world = World(spec=spec, random=random.Random(seed), now=now, started_at=now)  # noqa: S311
+    world.ha.begin = functools.partial(ha_crm.begin, world)
     _add_nodes(world)
     for storage in spec.storages:
         world.storages[storage.name] = Storage(

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 
-from qlop.sim import schema
+from qlop.sim import roles, schema
 from qlop.sim.schema import Spec
 
 UNDEFINED = "\x01"
@@ -275,8 +275,6 @@ def _interface(version: int, value: str) -> str:
 
 
 def _privilege(value: str) -> str:
-    from qlop.sim import roles  # noqa: PLC0415 - roles need no format, formats need the privileges
-
     return "" if value in roles.ALL else f"invalid privilege '{value}'\n"
 
 

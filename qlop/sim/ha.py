@@ -1,6 +1,8 @@
 """File requests with the HA manager, and tell what it believes of a guest.
 
-The manager itself is in ``ha_crm``, the nodes' local managers in ``ha_lrm``.
+The manager itself is in ``ha_crm``, the nodes' local managers in ``ha_lrm``. Their workers
+start, stop and move guests as API calls do, and those ask here: so this module knows neither,
+and wakes the manager by what the builder of the world has left in ``HaState.begin``.
 """
 
 from qlop.sim import workers
@@ -73,10 +75,8 @@ def abort_shutdowns(call: Call, kind: str) -> None:
 
 def ensure_ticking(world: World) -> None:
     """Let the manager look at its services from now on."""
-    from qlop.sim import ha_crm  # noqa: PLC0415 - its workers ask HA in turn
-
     if world.ha.is_manager_up and not world.ha.ticking:
-        ha_crm.begin(world)
+        world.ha.begin()
 
 
 def set_maintenance(world: World, node: str, *, is_on: bool) -> None:

@@ -1,6 +1,11 @@
 """Hold the HA stack's configuration and what its manager believes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+
+def _no_manager() -> None:
+    """Begin nothing: there is no manager in a world that nobody has built."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +73,8 @@ class HaState:
     ticking: bool = False
     beginnings: int = 0
     """Counts when the rounds were begun: rounds of an earlier beginning die out."""
+    begin: Callable[[], None] = _no_manager
+    """Starts the manager's rounds (``ha_crm``)."""
     is_manager_up: bool = True
     """Whether the HA services run at all: without them requests only pile up."""
     has_watchdog: bool = True

@@ -6,6 +6,7 @@ pending section first and is then applied, hot to a running VM, cold to a stoppe
 
 import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from qlop.ports import Json
 from qlop.sim import drives, hotplug, qemu_disks, qemu_options
@@ -158,8 +159,6 @@ def split_list(value: str) -> list[str]:
 
 def check_ssh_keys(value: str) -> None:
     """Refuse what is not a list of public keys, percent-encoded."""
-    from urllib.parse import unquote  # noqa: PLC0415 - used only here
-
     pattern = re.compile(
         r"^(?:\S+ )?(?:ssh-(?:rsa|dss|ed25519|ed25519-cert-v01@openssh\.com)|"
         r"ecdsa-sha2-nistp(?:256|384|521)|sk-\S+@openssh\.com) [A-Za-z0-9+/]+={0,3}(?: .*)?$"

@@ -5,6 +5,7 @@ status and usage are what the node last pushed, and ``unknown`` when that is too
 (``PVE/API2Tools.pm``, ``PVE/API2/Cluster.pm``). Encoded rows are kept while they are right.
 """
 
+import hashlib
 from collections.abc import Iterator
 from operator import attrgetter
 
@@ -181,8 +182,6 @@ def node_load(world: World, name: str) -> tuple[float, int]:
 
 def fingerprint(name: str) -> str:
     """Return a stable certificate fingerprint for a node that serves no HTTPS."""
-    import hashlib  # noqa: PLC0415 - used only here
-
     digest = hashlib.sha256(name.encode()).hexdigest().upper()
     return ":".join(digest[index : index + 2] for index in range(0, 64, 2))
 
