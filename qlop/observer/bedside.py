@@ -104,4 +104,5 @@ class Bedside:
 
 def _answer_of(error: PortError) -> Answer:
     reply = Reply.SILENT if error.kind in _SAID_BY_GUEST else Reply.UNASKED
-    return Answer(reply=reply, text=str(error))
+    denied = "qlop may not ask: " if error.kind is ErrorKind.DENIED else ""
+    return Answer(reply=reply, text=f"{denied}{error}")

@@ -172,10 +172,9 @@ class Rounds:
         patient.replies[number] = answer.reply
         if answer.reply is Reply.SILENT:
             patient.found = ""  # It may have another address by now.
-        if after.condition is not before.condition or was_silent is not (
-            answer.reply is Reply.SILENT
-        ):
-            self._stale = True
+        is_silent = answer.reply is Reply.SILENT
+        shown = (before.condition, before.message, was_silent)
+        self._stale |= shown != (after.condition, after.message, is_silent)
         if after.condition is not before.condition:
             self._on_change()
 

@@ -18,6 +18,7 @@ from qlop.model.health import (
     Answer,
     Check,
     Condition,
+    Health,
     HttpCheck,
     NetworkCheck,
     Reply,
@@ -27,6 +28,7 @@ from qlop.model.health import (
 from qlop.model.ids import VmId
 from qlop.model.impact import Impact
 from qlop.model.observed import Observed
+from qlop.observer.pulse import STARTING
 from qlop.observer.rounds import AGENTS, PROBES, Rounds
 from qlop.ports import ErrorKind, Json, PortError, Prober, PveApi, PveCall
 from tests import builders as b
@@ -111,7 +113,10 @@ class Ward:
         self.rings += 1
 
     def condition(self, number: int = 1) -> Condition:
-        return self.rounds.look(self.desired, self.observed)[VmId(10000 + number)].condition
+        return self.health(number).condition
+
+    def health(self, number: int = 1) -> Health:
+        return self.rounds.look(self.desired, self.observed)[VmId(10000 + number)]
 
     def power(self, power: Power) -> None:
         guests = {vmid: replace(one, power=power) for vmid, one in self.observed.guests.items()}
@@ -277,6 +282,19 @@ async def test_an_agent_that_is_silent_is_unhealthy_and_one_not_reached_unknown(
         await asyncio.sleep(120)
 
     assert (silent, ward.condition()) == (Condition.UNHEALTHY, Condition.UNKNOWN)
+
+
+async def test_that_it_may_not_be_asked_is_shown_as_the_reason() -> None:
+    ward = Ward(AgentCheck())
+    refused = "Permission check failed (/vms/10001, VM.GuestAgent.Audit)"
+    ward.api.error = PortError(ErrorKind.DENIED, refused, status=403)
+    async with ward.rounds_made():
+        first = ward.health()
+        await asyncio.sleep(1)
+
+    assert (first.condition, first.message) == (Condition.UNKNOWN, f"agent: {STARTING}")
+    assert ward.health().condition is Condition.UNKNOWN
+    assert ward.health().message == f"agent: qlop may not ask: {refused}"
 
 
 async def test_few_agents_and_not_too_many_guests_are_asked_at_once() -> None:
