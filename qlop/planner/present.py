@@ -17,6 +17,7 @@ from qlop.planner import (
     consent,
     former,
     halfmade,
+    locked,
     placement,
     power,
     relocation,
@@ -224,7 +225,7 @@ def _hold(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Held | None
     checks: tuple[Callable[[], Held | None], ...] = (
         lambda: _node_hold(draft, guest.node),
         lambda: _template_hold(guest),
-        lambda: _lock_hold(draft, guest),
+        lambda: locked.hold(draft, want, guest),
         lambda: halfmade.whole_hold(draft, guest),
         lambda: former.lost_hold(draft, want, guest),
     )
@@ -250,22 +251,6 @@ def _template_hold(guest: ObservedGuest) -> Held | None:
         reason=Hold.IS_TEMPLATE,
         message="somebody made it a template",
         remedy="remove the owner mark (last line) from its notes, and a new guest is made",
-    )
-
-
-def _lock_hold(draft: Draft, guest: ObservedGuest) -> Held | None:
-    if guest.lock and guest.power is not Power.SUSPENDED:
-        return Held(
-            reason=Hold.LOCKED,
-            message=f"PVE holds it locked ({guest.lock}): somebody else's task is at work",
-            remedy="wait for the task; if none runs, `qm unlock` or `pct unlock` on its node",
-        )
-    task = draft.tasks.get(guest.vmid)
-    if task is None:
-        return None
-    return Held(
-        reason=Hold.TASK_RUNNING,
-        message=f"{task.user} runs {task.verb} on it since {task.started_at:%H:%M:%S} UTC",
     )
 
 
