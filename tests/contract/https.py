@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from qlop.ports import Clock
+from qlop.pve import tls
 from qlop.sim.cluster import Cluster
 from qlop.sim.server import SimServer
 from tests.contract.wire import Answer, Transport, Wire
@@ -39,10 +40,14 @@ class StepClock(Clock):
 
 
 class Lines:
-    """Connections to servers, kept as long as the servers keep them."""
+    """Connections to servers, kept as long as the servers keep them.
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    With ``pins``, only to a server whose certificate has one of these fingerprints.
+    """
+
+    def __init__(self, context: ssl.SSLContext, pins: tuple[str, ...] = ()) -> None:
         self._context = context
+        self._pins = pins
         self._open: dict[str, Stream] = {}
 
     async def exchange(self, authority: str, request: bytes) -> Answer:
@@ -55,9 +60,16 @@ class Lines:
                 except (asyncio.IncompleteReadError, ConnectionError):
                     self._drop(authority)  # It was silent for too long.
             host, _, port = authority.rpartition(":")
-            fresh = await asyncio.open_connection(host, int(port), ssl=self._context)
+            fresh = await asyncio.open_connection(host.strip("[]"), int(port), ssl=self._context)
+            self._check(fresh[1])
             self._open[authority] = fresh
             return await self._ask(authority, fresh, request)
+
+    def _check(self, writer: asyncio.StreamWriter) -> None:
+        found = tls.fingerprint(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        if self._pins and found not in self._pins:
+            writer.close()
+            raise tls.FingerprintError(self._pins, found)
 
     async def _ask(self, authority: str, stream: Stream, request: bytes) -> Answer:
         reader, writer = stream

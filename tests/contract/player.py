@@ -1,10 +1,9 @@
-"""Play a recording against the simulator, in its order and at its times.
+"""Play a recording to a cluster, in its order and at its times.
 
 What the two sides name differently (UPIDs, digests, secrets, MAC addresses, archive names)
 is learned from paired answers and put into later requests.
 """
 
-import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,11 +11,9 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from qlop.ports import Json
-from qlop.sim import forms, schema, script, status
-from qlop.sim.cluster import Cluster
-from qlop.sim.wire import SimRequest
-from tests.contract import worlds
+from qlop.sim import forms, schema
 from tests.contract.recordings import Exchange, Note
+from tests.contract.stage import POLL_S, Stage
 from tests.contract.wire import Answer, Transport, Wire
 
 _VOLATILE = (
@@ -30,7 +27,8 @@ _VOLATILE = (
 )
 
 _POLLS_MAX = 4_000
-_POLL_S = 0.25
+_CATCH_UPS_MAX = 15
+"""More seconds than lie between two words of a status daemon."""
 
 
 def _bytes(body: str) -> bytes:
@@ -43,7 +41,7 @@ def _bytes(body: str) -> bytes:
 
 @dataclass(slots=True)
 class Played:
-    """A recorded exchange and what was answered to it; ``None``: it could not be played."""
+    """A recorded exchange and what was answered to it; ``None``: it was not played."""
 
     exchange: Exchange
     answer: Answer | None
@@ -59,10 +57,9 @@ class Player:
     next shows it), ``call METHOD PATH FORM`` (a call that was not recorded), ``image VOLID``.
     """
 
-    cluster: Cluster
+    stage: Stage
     transport: Transport
     acts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    contacted: str = ""
     names: dict[str, str] = field(default_factory=dict)
     pids: dict[str, str] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
@@ -80,31 +77,10 @@ class Player:
             if number <= n and number not in self.done:
                 self.done.add(number)
                 for command in self.acts[number]:
-                    self._do(self._translate(command), ahead)
-
-    def _do(self, command: str, ahead: list[Exchange | Note]) -> None:
-        word, _, rest = command.partition(" ")
-        if word == "adopt":
-            worlds.adopt(self.cluster, int(rest), ahead)
-        elif word == "call":
-            method, path, form = [*rest.split(" ", 2), ""][:3]
-            request = SimRequest(
-                method=method,
-                path=path,
-                params=forms.urlencoded(form),
-                authorization="PVEAPIToken=root@pam!test=TOKEN-SECRET",
-                node=self.contacted,
-            )
-            self.cluster.handle(request, self.cluster.now)
-        elif word == "make":
-            worlds.make(self.cluster, rest)
-        elif word == "image":
-            worlds.add_image(self.cluster, rest)
-        else:
-            script.do(self.cluster, command, self.cluster.now)
+                    self.stage.act(self._translate(command), ahead)
 
     def _exchange(self, exchange: Exchange) -> Played:
-        now = max(self.cluster.now, exchange.at - exchange.seconds)
+        now = max(self.stage.now, exchange.at - exchange.seconds)
         wire, answer = self._call(exchange, now)
         if answer is not None and exchange.is_json and "/tasks/" in exchange.path:
             answer = self._await_task(exchange, answer)
@@ -115,7 +91,7 @@ class Player:
         return Played(exchange, answer, template_of(wire))
 
     def _call(self, exchange: Exchange, now: float) -> tuple[Wire, Answer | None]:
-        self.cluster.advance(now)
+        self.stage.advance(now)
         self._adopt_task(exchange.path)
         wire = Wire(
             method=exchange.method,
@@ -163,15 +139,14 @@ class Player:
         )
 
     def _adopt_task(self, text: str) -> None:
-        """Pair a task that only now is asked for with the simulator's latest of its kind."""
+        """Pair a task that only now is asked for with the cluster's latest of its kind."""
         for upid in set(_VOLATILE[0].findall(unquote(text))):
             if upid in self.names:
                 continue
-            _, node, _, _, _, kind, subject, user, _ = upid.split(":")
-            for task in reversed(list(self.cluster.world.tasks.values())):
-                same = (task.node, task.type, task.id, task.user) == (node, kind, subject, user)
-                if same and task.upid not in self.names.values():
-                    self.names[upid] = task.upid
+            taken = self.names.values()
+            for other in self.stage.upids():
+                if _same_work(other, upid) and other not in taken:
+                    self.names[upid] = other
                     break
 
     def _await_task(self, exchange: Exchange, answer: Answer) -> Answer:
@@ -184,32 +159,15 @@ class Player:
             shown = answer.data
             if not isinstance(shown, dict) or shown.get("status") != "running":
                 break
-            answer = self._call(exchange, self.cluster.now + _POLL_S)[1] or answer
+            answer = self._call(exchange, self.stage.now + POLL_S)[1] or answer
         return answer
 
     def _await_push(self, exchange: Exchange, answer: Answer) -> Answer:
-        """Let the status daemons speak where the recorded ones had spoken already.
-
-        The phase of their ten seconds is the host's own.
-        """
-        world = self.cluster.world
-        known = {row.get("vmid"): row for row in exchange.data or []}
-        late: set[str] = set()
-        for guest in world.guests.values():
-            row = known.get(guest.vmid, {})
-            live = status.see(world, guest)
-            pairs = (
-                (row.get("status"), live.status, guest.seen.status if guest.seen else None),
-                (row.get("name"), live.name, guest.seen.name if guest.seen else None),
-                (row.get("maxmem"), live.maxmem, guest.seen.maxmem if guest.seen else None),
-            )
-            if any(recorded == now != pushed for recorded, now, pushed in pairs):
-                late.add(guest.node)
-        if not late:
-            return answer
-        for node in late:
-            world.publish(node, functools.partial(status.see, world))
-        return self._call(exchange, self.cluster.now)[1] or answer
+        for _ in range(_CATCH_UPS_MAX):
+            if not self.stage.catch_up(exchange.data or [], answer.data or []):
+                break
+            answer = self._call(exchange, self.stage.now)[1] or answer
+        return answer
 
     def _learn(self, recorded: Any, simulated: Any) -> None:
         if isinstance(recorded, dict) and isinstance(simulated, dict):
@@ -256,6 +214,12 @@ class Player:
                 if found in self.names:
                     text = text.replace(found, self.names[found])
         return text
+
+
+def _same_work(upid: str, other: str) -> bool:
+    """Return whether two tasks are of the same node, kind, subject and user."""
+    mine, theirs = upid.split(":"), other.split(":")
+    return (mine[1], *mine[5:8]) == (theirs[1], *theirs[5:8])
 
 
 def template_of(wire: Wire) -> str:

@@ -17,6 +17,7 @@ from tests.contract.https import OverHttps
 from tests.contract.inprocess import InProcess
 from tests.contract.player import Played, Player
 from tests.contract.recordings import STORIES, Exchange, Story
+from tests.contract.stage import SimulatedStage
 from tests.contract.wire import Answer, Transport
 
 _UNMODELLED = 501
@@ -96,9 +97,12 @@ class Report:
                 scope.setdefault(name, Share()).add(getattr(verdict, name))
             scope.setdefault("answer", Share()).add(verdict.grade is not Grade.DIFFERS)
 
-    def text(self) -> str:
-        """Return the table of endpoints and the shares, for people."""
-        lines = [f"{'endpoint':<64} equal normalised differs not modelled"]
+    def text(self, absent: str = "not modelled") -> str:
+        """Return the table of endpoints and the shares, for people.
+
+        ``absent`` says what it means that there is nothing to compare.
+        """
+        lines = [f"{'endpoint':<64} equal normalised differs {absent:>12}"]
         for endpoint in sorted(self.rows, key=lambda text: text.split(" ", 1)[::-1]):
             row = self.rows[endpoint]
             lines.append(
@@ -126,10 +130,9 @@ def play(story: Story, carrier: Carrier) -> Iterator[Played]:
     transport = carrier(cluster, contacted)
     try:
         player = Player(
-            cluster=cluster,
+            stage=SimulatedStage(cluster, contacted),
             transport=transport,
             acts=acts.ACTS.get(story.name, {}),
-            contacted=contacted,
         )
         yield from player.play(entries)
     finally:
