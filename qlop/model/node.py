@@ -9,7 +9,7 @@ from qlop.model.ids import NodeName, StorageId
 class ObservedNode:
     """A PVE host as the cluster shows it.
 
-    ``memory_bytes`` and ``cores`` are 0 if the node has not reported them.
+    ``memory_bytes``, ``cores`` and ``uptime_s`` are 0 if the node has not reported them.
     """
 
     name: NodeName
@@ -18,6 +18,8 @@ class ObservedNode:
     memory_bytes: int = 0
     memory_used_bytes: int = 0
     maintenance: bool = False
+    uptime_s: int = 0
+    """Since its boot, as of its last report, which may be some 10 s old."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

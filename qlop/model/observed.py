@@ -84,6 +84,8 @@ class ObservedTask:
     user: str
     started_at: datetime
     exit_status: str = ""
+    ended_at: datetime | None = None
+    """None while it runs, and where PVE does not say."""
 
 
 class Verification(Enum):

@@ -26,6 +26,8 @@ class Capacity:
         self._taken: Counter[str] = Counter()
         self.suspended: frozenset[NodeName] = frozenset()
         """Nodes that nothing may be brought to."""
+        self.left: frozenset[NodeName] = frozenset()
+        """Nodes that PVE is taking the guests from."""
         self.was_asked = False
         """Whether anything that was decided depends on these books."""
         self._services: dict[NodeName, Counter[ServiceName]] = {}

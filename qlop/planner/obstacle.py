@@ -1,12 +1,14 @@
 """Say what stands in the way of a replacement, before it begins and while it goes on."""
 
+from dataclasses import replace
+
 from qlop.model.action import HandOverDisk
 from qlop.model.desired import CloneSource, DesiredGuest
 from qlop.model.guest import Disk, GuestKind, Power
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import halfmade, power, rebuild, template
+from qlop.planner import bulk, halfmade, power, rebuild, template
 from qlop.planner.capacity import storage_on
 from qlop.planner.draft import Draft
 from qlop.planner.ownership import carried, mark_of
@@ -68,6 +70,9 @@ def to_go_on(
     task = draft.tasks.get(heir.vmid)
     if task is not None:
         return Held(reason=Hold.TASK_RUNNING, message=f"{task.user} runs {task.verb} on {who}")
+    held = bulk.hold(draft, heir)
+    if held is not None:
+        return replace(held, message=f"{who} waits: {held.message}")
     if heir.template:
         return Held(reason=Hold.IS_TEMPLATE, message=f"somebody made {who} a template")
     node = draft.source.observed.nodes.get(heir.node)

@@ -6,7 +6,7 @@ gets a *tombstone*, is kept for a time of grace, and is destroyed only then, wit
 that it could be had back. Everything before the last step can be undone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qlop.model.action import DestroyGuest, ShutdownGuest, StartGuest
 from qlop.model.desired import DesiredGuest
@@ -19,7 +19,7 @@ from qlop.model.orders import Undelete
 from qlop.model.policy import BackupNeed, Prune
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import burial, evidence, former, ownership, power, release, unsettled
+from qlop.planner import bulk, burial, evidence, former, ownership, power, release, unsettled
 from qlop.planner.burial import GIVEN_UP
 from qlop.planner.draft import Draft
 from qlop.planner.ownership import Place, needs_seal
@@ -223,6 +223,9 @@ def _hold(draft: Draft, guest: ObservedGuest, why: str) -> Held | None:
             reason=Hold.TASK_RUNNING,
             message=f"{why}; {task.user} runs {task.verb} on it",
         )
+    held = bulk.hold(draft, guest)
+    if held is not None:
+        return replace(held, message=f"{why}; {held.message}")
     if power.is_ha_managed(guest):
         return Held(
             reason=Hold.HA_MANAGED,

@@ -87,6 +87,8 @@ def _refusal(
         return Hold.NO_NODE, "is offline"
     if node in capacity.suspended:
         return Hold.NO_NODE, "is suspended"
+    if node in capacity.left:
+        return Hold.NO_NODE, "is being emptied, or shut down, by a task of PVE's"
     if seen.maintenance:
         return Hold.NO_NODE, "is in maintenance"
     if seen.memory_bytes == 0:

@@ -20,6 +20,7 @@ from qlop.planner import (
     adoption,
     advice,
     birth,
+    bulk,
     collision,
     dependency,
     fuse,
@@ -45,6 +46,7 @@ def plan(source: PlanInput) -> Plan:
     equal plans, in whatever order they are listed.
     """
     draft = Draft(source)
+    draft.capacity.left = bulk.leaving(source.observed, source.now)
     blocked = _world_hold(source)
     if blocked is not None:
         for name, guest in source.desired.guests.items():

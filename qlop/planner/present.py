@@ -13,6 +13,7 @@ from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
 from qlop.planner import (
+    bulk,
     config,
     consent,
     former,
@@ -226,6 +227,7 @@ def _hold(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Held | None
         lambda: _node_hold(draft, guest.node),
         lambda: _template_hold(guest),
         lambda: locked.hold(draft, want, guest),
+        lambda: bulk.hold(draft, guest),
         lambda: halfmade.whole_hold(draft, guest),
         lambda: former.lost_hold(draft, want, guest),
     )

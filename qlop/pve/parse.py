@@ -113,7 +113,15 @@ def parse_task(row: Row) -> ObservedTask | None:
         user=parts.user,
         started_at=parts.started_at,
         exit_status=(status or "unexpected status") if ended else "",
+        ended_at=_instant(row, "endtime") if ended else None,
     )
+
+
+def _instant(row: Row, name: str) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(whole(row, name), UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def parse_log(payload: Json) -> Known[tuple[LogEntry, ...]] | Unknown:

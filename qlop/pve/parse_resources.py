@@ -152,6 +152,7 @@ def _node(row: Row) -> ObservedNode:
         memory_bytes=whole(row, "maxmem"),
         memory_used_bytes=whole(row, "mem"),
         maintenance=text(row, "hastate") == "maintenance",
+        uptime_s=whole(row, "uptime"),
     )
 
 

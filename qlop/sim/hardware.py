@@ -1,6 +1,6 @@
 """Let hosts, quorum and disks fail and recover."""
 
-from qlop.sim import power, workers
+from qlop.sim import power, startall, workers
 from qlop.sim.engine import World
 
 
@@ -28,7 +28,7 @@ def power_on(world: World, name: str) -> None:
     for guest in world.guests.values():
         if guest.node == name:
             world.changed(guest)
-    world.schedule(1.0, lambda: power.start_on_boot(world, name))
+    startall.start_on_boot(world, name)
 
 
 def restore_quorum(world: World) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 
 from qlop.ports import Json
-from qlop.sim import power, resources, volumes
+from qlop.sim import power, resources, startall, volumes
 from qlop.sim.call import Call, Handlers
 from qlop.sim.qemu_config import split_list
 from qlop.sim.state import Kind, Task, Worker
@@ -136,7 +136,13 @@ def set_config(call: Call) -> Json:
 
 def start_all(call: Call) -> Json:
     """Answer ``POST /nodes/{node}/startall``."""
-    return call.fork("startall", "", lambda task: _start_all(call, task))
+    named = [int(item) for item in split_list(call.text("vms"))]
+    force = call.flag("force")
+    return call.fork(
+        "startall",
+        "",
+        lambda task: startall.start_all(call.world, task, call.node, named=named, force=force),
+    )
 
 
 def _chosen(call: Call) -> list[int]:
@@ -146,17 +152,6 @@ def _chosen(call: Call) -> list[int]:
         for vmid, guest in sorted(call.world.guests.items())
         if guest.node == call.node and (not named or vmid in named)
     ]
-
-
-def _start_all(call: Call, task: Task) -> Worker:
-    for vmid in _chosen(call):
-        guest = call.world.guests[vmid]
-        wanted = call.flag("force") or guest.config.get("onboot") == "1"
-        if guest.is_running or guest.is_template or not wanted:
-            continue
-        task.say(f"Starting {'VM' if guest.kind is Kind.QEMU else 'CT'} {vmid}")
-        power.autostart(call.world, guest, call.who.full)
-        yield 1.0
 
 
 def stop_all(call: Call) -> Json:

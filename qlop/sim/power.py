@@ -13,9 +13,6 @@ from qlop.sim.wire import TaskError
 REBOOT_GAP_S = 3.0
 """After an API reboot stopped a VM, until ``qmeventd`` starts it again."""
 
-_QUORUM_POLL_S = 1.0
-"""How often a booted node looks whether there is a quorum yet."""
-
 _AGENT_WAIT_S = 3.0
 """How long a ping to a silent guest agent takes."""
 
@@ -217,10 +214,10 @@ def ask_ct_down(
         kill(world, guest)
 
 
-def autostart(world: World, guest: Guest, user: str) -> None:
-    """Start a guest in a task of its own (``start=1`` at creation, ``onboot``)."""
+def autostart(world: World, guest: Guest, user: str) -> str:
+    """Start a guest in a task of its own (``start=1`` at creation, ``onboot``): its UPID."""
     if guest.kind is Kind.QEMU:
-        workers.fork(
+        return workers.fork(
             world,
             node=guest.node,
             kind="qmstart",
@@ -228,8 +225,7 @@ def autostart(world: World, guest: Guest, user: str) -> None:
             user=user,
             work=lambda task: _autostart_vm(world, task, guest),
         )
-        return
-    workers.fork(
+    return workers.fork(
         world,
         node=guest.node,
         kind="vzstart",
@@ -264,20 +260,6 @@ def start_ct(world: World, task: Task, guest: Guest) -> Worker:
     _check_startable(world, guest)
     yield world.spec.timing.lxc_start_s
     launch(world, guest)
-
-
-def start_on_boot(world: World, node: str) -> None:
-    """Start a node's ``onboot`` guests, as its ``startall`` task does: with quorum only."""
-    if not world.nodes[node].up:
-        return
-    if not world.is_quorate():
-        world.schedule(_QUORUM_POLL_S, lambda: start_on_boot(world, node))
-        return
-    for vmid in sorted(world.guests):
-        guest = world.guests[vmid]
-        starts = guest.node == node and guest.config.get("onboot") == "1"
-        if starts and not guest.is_running and world.ha.of(vmid) is None:
-            autostart(world, guest, "root@pam")
 
 
 def reboot_later(world: World, guest: Guest) -> None:

@@ -109,6 +109,7 @@ def test_tasks_newest_first() -> None:
             user="root@pam!test",
             started_at=datetime.fromtimestamp(1795489241, tz=UTC),
             exit_status="OK",
+            ended_at=datetime.fromtimestamp(1795489241, tz=UTC),
         ),
         ObservedTask(
             upid=Upid("UPID:pve1:00004A94:000454BD:6B04FDD9:vzdestroy:201:root@pam!test:"),
@@ -118,6 +119,7 @@ def test_tasks_newest_first() -> None:
             user="root@pam!test",
             started_at=datetime.fromtimestamp(1795489241, tz=UTC),
             exit_status="OK",
+            ended_at=datetime.fromtimestamp(1795489241, tz=UTC),
         ),
     )
 

@@ -39,9 +39,15 @@ def test_guests_nodes_and_storages_of_a_recorded_cluster() -> None:
             memory_bytes=25276514304,
             memory_used_bytes=3575087104,
             maintenance=True,
+            uptime_s=7860,
         ),
         CL2: ObservedNode(
-            name=CL2, online=True, cores=2, memory_bytes=25276514304, memory_used_bytes=3534262272
+            name=CL2,
+            online=True,
+            cores=2,
+            memory_bytes=25276514304,
+            memory_used_bytes=3534262272,
+            uptime_s=7862,
         ),
     }
     storages = known(parse_resources.parse_storages(listed))
