@@ -146,9 +146,15 @@ def make_certificate(
     host: str = "127.0.0.1",
     valid: tuple[timedelta, timedelta] = (timedelta(days=-1), timedelta(days=1)),
 ) -> Certificate:
-    """Make a CA, and a certificate of it for a server at the address ``host``."""
+    """Make a CA, and a certificate of it for a server at the address ``host``.
+
+    Each CA has a name of its own: of two with the same name OpenSSL would try but one, and
+    a test could not see that the other is trusted, too.
+    """
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A CA")])
+    ca_name = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, f"CA {x509.random_serial_number():x}"[:60])]
+    )
     ca = (
         _builder(ca_name, ca_name, ca_key.public_key(), valid)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)

@@ -8,62 +8,20 @@ each, to find what catches a new one.
 """
 
 import argparse
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import CodeType, ModuleType
 
-from typing_extensions import override
-
+from tests import breaking
+from tests.breaking import Break
 from tests.sim.mutant_table import MUTANTS, Mutant
 
 
-class _Breaker(importlib.abc.MetaPathFinder):
-    """Finds the module whose rule is broken."""
-
-    def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
-
-    @override
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != f"qlop.sim.{self._mutant.module}":
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
-        assert spec is not None
-        assert spec.origin is not None
-        loader = _BrokenLoader(fullname, spec.origin)
-        loader.mutant = self._mutant
-        return importlib.util.spec_from_file_location(fullname, spec.origin, loader=loader)
-
-
-class _BrokenLoader(importlib.machinery.SourceFileLoader):
-    """Loads a module with one rule broken."""
-
-    mutant: Mutant
-
-    @override
-    def get_code(self, fullname: str) -> CodeType:
-        text = self.get_data(self.path).decode()
-        return compile(broken(self.mutant, text), self.path, "exec", dont_inherit=True)
-
-
-def broken(mutant: Mutant, text: str) -> str:
-    """Return a module's text with the rule broken.
-
-    Raises:
-        ValueError: the rule is not there, or not there once.
-    """
-    if text.count(mutant.rule) != 1:
-        times = text.count(mutant.rule)
-        raise ValueError(f"{mutant.name}: its rule stands {times} times in {mutant.module}")
-    return text.replace(mutant.rule, mutant.instead)
+def as_break(mutant: Mutant) -> Break:
+    """Return what is replaced, and where."""
+    return Break(module=f"qlop.sim.{mutant.module}", rule=mutant.rule, instead=mutant.instead)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +39,7 @@ def look(mutant: Mutant | None, catchers: Sequence[str]) -> Seen:
         os.close(read)
         try:
             if mutant is not None:
-                sys.meta_path.insert(0, _Breaker(mutant))
+                breaking.install([as_break(mutant)])
             wrong = {name: _wrong(name) for name in catchers}
         except BaseException as error:  # noqa: BLE001 - a rule that breaks everything is noticed
             wrong = {catchers[0]: [f"{type(error).__name__}: {error}"]}

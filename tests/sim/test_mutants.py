@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import qlop.sim
+from tests.breaking import broken
 from tests.contract import recordings
 from tests.sim.mutant_table import MUTANTS, Mutant
-from tests.sim.mutants import broken
+from tests.sim.mutants import as_break
 
 ENOUGH = 30
 
@@ -22,7 +23,7 @@ def test_there_are_enough_of_them_and_each_rule_is_told_once() -> None:
 def test_each_rule_still_stands_where_it_is_broken(mutant: Mutant) -> None:
     text = (Path(qlop.sim.__file__).parent / f"{mutant.module}.py").read_text()
 
-    assert broken(mutant, text) != text
+    assert broken(as_break(mutant), text) != text
 
 
 @pytest.mark.real
