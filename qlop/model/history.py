@@ -478,6 +478,7 @@ def _attempt(flying: Inflight, finished: Finished) -> Attempt:
     return Attempt(
         at=finished.at,
         place=(intended.service, intended.index),
+        vmid=intended.vmid,
         verb=intended.verb,
         impact=intended.impact,
         part=intended.part,
@@ -487,4 +488,5 @@ def _attempt(flying: Inflight, finished: Finished) -> Attempt:
         succeeded=finished.ending is Ending.SUCCEEDED,
         took_effect=flying.dispatched and finished.ending is Ending.FAILED,
         completes=EXPECTS_COMPLETION in intended.expects,
+        begins=intended.verb in {Verb.CREATE, Verb.CLONE} or EXPECTS_OWNER in intended.expects,
     )

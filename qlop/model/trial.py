@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TypedDict
 
 from qlop.model.action import Verb
-from qlop.model.ids import GuestName, ServiceName
+from qlop.model.ids import GuestName, ServiceName, VmId
 from qlop.model.impact import Impact
 
 Place = tuple[ServiceName, int]
@@ -85,10 +85,12 @@ class Trial:
     is when it took effect, None while it is only written; ``failed`` if the action that
     applied it failed. ``snapshot`` is the one taken before that, empty if there is none.
     ``bad`` is the judgment that began the undoing; ``undone_at`` when an action of that
-    last ended, and ``rolled_back`` whether the snapshot is back.
+    last ended, and ``rolled_back`` whether the snapshot is back. ``vmid`` is that of the
+    guest: another one that takes its place was never tried (None: not known).
     """
 
     fingerprint: str
+    vmid: VmId | None = None
     before: Mapping[str, str] = field(default_factory=dict)
     applied_at: datetime | None = None
     failed: bool = False
@@ -104,6 +106,7 @@ class Attempt:
 
     at: datetime
     place: Place
+    vmid: VmId
     verb: Verb
     impact: Impact
     part: Part
@@ -114,6 +117,8 @@ class Attempt:
     took_effect: bool
     completes: bool = False
     """With it a replacement is complete."""
+    begins: bool = False
+    """With it the guest came into being, or became ours."""
 
 
 class Folded(TypedDict):
@@ -134,6 +139,8 @@ class Trials:
         self._trials: dict[Place, Trial] = {}
         self._bad: dict[ServiceName, tuple[Judged, ...]] = {}
         self._lost: set[Place] = set()
+        self._vmids: dict[Place, VmId] = {}
+        """Of which guest of a place all this is."""
         self._leftovers: dict[Place, frozenset[str]] = {}
 
     def folded(self) -> Folded:
@@ -179,13 +186,12 @@ class Trials:
             case Part.WRITE if attempt.succeeded:
                 self._trials[place] = _written(trial, attempt)
             case Part.SNAPSHOT if attempt.succeeded:
-                known = trial or Trial(fingerprint=attempt.fingerprint)
-                self._trials[place] = replace(known, snapshot=attempt.snapshot)
+                self._trials[place] = replace(_known(trial, attempt), snapshot=attempt.snapshot)
             case Part.APPLY if attempt.succeeded or attempt.took_effect:
                 self._lost.discard(place)
-                written = _written(trial, attempt) if attempt.before else trial
+                written = _written(trial, attempt) if attempt.before else _known(trial, attempt)
                 self._trials[place] = replace(
-                    written or Trial(fingerprint=attempt.fingerprint),
+                    written,
                     fingerprint=attempt.fingerprint,
                     applied_at=attempt.at,
                     failed=not attempt.succeeded,
@@ -197,6 +203,7 @@ class Trials:
                 pass
 
     def _note(self, attempt: Attempt) -> None:
+        self._forget_former(attempt)
         place, left = attempt.place, self._leftovers.get(attempt.place, frozenset())
         if attempt.part is Part.SNAPSHOT:
             self._leftovers[place] = left | {attempt.snapshot}
@@ -206,16 +213,38 @@ class Trials:
                 self._leftovers[place] = rest
             else:
                 del self._leftovers[place]
-        if is_visible(attempt.verb, attempt.impact) or attempt.completes:
+        visible = is_visible(attempt.verb, attempt.impact) or attempt.completes
+        if visible:
             self._changes[place] = Changed(fingerprint=attempt.fingerprint, at=attempt.at)
-        if attempt.verb is Verb.DESTROY:
-            self._trials.pop(place, None)
+        if visible or attempt.part is not Part.NONE:
+            self._vmids[place] = attempt.vmid
+
+    def _forget_former(self, attempt: Attempt) -> None:
+        """Forget what was tried with a guest that is gone, or in whose place is another now.
+
+        One that is made beside the guest in charge, or was in charge before, is not meant.
+        """
+        place = attempt.place
+        is_meant = self._vmids.get(place, attempt.vmid) == attempt.vmid
+        gone = attempt.begins or attempt.verb is Verb.DESTROY
+        if gone and (is_meant or attempt.verb is Verb.CONFIGURE):
             self._changes.pop(place, None)
-            self._leftovers.pop(place, None)
-            self._lost.discard(place)
+        elif not attempt.completes:
+            return
+        self._trials.pop(place, None)
+        self._leftovers.pop(place, None)
+        self._lost.discard(place)
+
+
+def _known(trial: Trial | None, attempt: Attempt) -> Trial:
+    """Return the trial that goes on, or a new one if that was of another guest."""
+    if trial is not None and trial.vmid in {None, attempt.vmid}:
+        return replace(trial, vmid=attempt.vmid)
+    return Trial(fingerprint=attempt.fingerprint, vmid=attempt.vmid)
 
 
 def _written(trial: Trial | None, attempt: Attempt) -> Trial:
     """Return the trial after a write, which says all that is to be undone with it."""
-    known = trial or Trial(fingerprint=attempt.fingerprint)
-    return replace(known, fingerprint=attempt.fingerprint, before=dict(attempt.before))
+    return replace(
+        _known(trial, attempt), fingerprint=attempt.fingerprint, before=dict(attempt.before)
+    )

@@ -52,13 +52,13 @@ class Patient:
         """Return whether it is asked the same as ``other``, at the same address."""
         return (self.kind, self.checks, self.address) == (other.kind, other.checks, other.address)
 
-    def begin(self, now: datetime) -> None:
-        """Forget what was heard."""
+    def begin(self, now: datetime, acted_at: datetime | None = None) -> None:
+        """Forget what was heard, when an action begun at ``acted_at`` has ended, if one has."""
         self.turn += 1
         self.found = ""
         self.replies.clear()
         known: list[Pulse | None] = [*self.pulses] or [None for _ in self.checks]
-        self.pulses = [pulse.begin(now, before) for before in known]
+        self.pulses = [pulse.begin(now, before, acted_at) for before in known]
 
     def health(self) -> Health:
         """Return how it is."""

@@ -25,13 +25,15 @@ class Pulse:
     bad: int = 0
 
 
-def begin(now: datetime, before: Pulse | None = None) -> Pulse:
+def begin(now: datetime, before: Pulse | None = None, acted_at: datetime | None = None) -> Pulse:
     """Return the pulse of a check that nobody has asked yet, or not since a change.
 
     What was healthy before may be anything now; what was not is unhealthy until it shows
-    that it is not.
+    that it is not. ``acted_at`` is when the action that ended now was begun: what failed
+    only since then was down because of it, as in a reboot, and may take its time to start.
     """
-    if before is not None and before.condition is Condition.UNHEALTHY:
+    was_sick = before is not None and before.condition is Condition.UNHEALTHY
+    if before is not None and was_sick and (acted_at is None or before.since < acted_at):
         return replace(before, began_at=now, heard_at=now, good=0, bad=0)
     return Pulse(
         condition=Condition.UNKNOWN,

@@ -83,11 +83,14 @@ class Rounds:
                 self._shown = now
         return self._shown
 
-    def touch(self, vmid: VmId) -> None:
-        """Note that a guest was started or changed: what was known of it is old."""
+    def touch(self, vmid: VmId, acted_at: datetime | None = None) -> None:
+        """Note that a guest was started or changed: what was known of it is old.
+
+        If an action did that, ``acted_at`` is when it was begun.
+        """
         patient = self._patients.get(vmid)
         if patient is not None:
-            self._begin(patient)
+            self._begin(patient, acted_at)
 
     def note_end(self, intended: Intended) -> None:
         """Note that an action has ended, well or not.
@@ -96,7 +99,7 @@ class Rounds:
         """
         is_pending = intended.verb is Verb.CONFIGURE and intended.impact is Impact.REBOOT
         if intended.verb in _CHANGING and intended.impact >= Impact.HOT and not is_pending:
-            self.touch(intended.vmid)
+            self.touch(intended.vmid, intended.at)
 
     async def run(self) -> NoReturn:
         """Ask, forever."""
@@ -129,9 +132,9 @@ class Rounds:
             patient.since = self._clock.now()
             self._begin(patient)
 
-    def _begin(self, patient: Patient) -> None:
+    def _begin(self, patient: Patient, acted_at: datetime | None = None) -> None:
         now = self._clock.now()
-        patient.begin(now)
+        patient.begin(now, acted_at)
         self._stale = True
         if patient.power is Power.RUNNING:
             for number, check in enumerate(patient.checks):

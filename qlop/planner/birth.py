@@ -7,7 +7,7 @@ from qlop.model.observed import ObservedGuest
 from qlop.model.owner import OwnerMark, mark_text
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import burial, existence, halfmade, ownership, placement, unread
+from qlop.planner import bad, burial, existence, halfmade, ownership, placement, unread
 from qlop.planner.draft import Draft
 from qlop.planner.step import Steps, place_of
 
@@ -44,6 +44,9 @@ def creation(
         return Steps(held=held)
     if isinstance(vmid, Held):
         return Steps(held=vmid)
+    held = bad.birth_hold(draft, want)
+    if held is not None:
+        return Steps(held=held)
     birth = existence.Birth(
         cluster=draft.source.desired.cluster.name,
         guest=want,

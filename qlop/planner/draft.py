@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from qlop.model.action import Verb
+from qlop.model.desired import DesiredGuest
 from qlop.model.history import Intended, Notice
 from qlop.model.ids import ActionId, GuestName, NodeName, ServiceName, VmId
+from qlop.model.observed import ObservedGuest
 from qlop.model.orders import ScopeKind, in_force
 from qlop.model.plan import BlownFuse, Plan, PlanInput, PlannedAction
-from qlop.model.trial import Judged
+from qlop.model.trial import Judged, Trial
 from qlop.model.unmanaged import Unmanaged
 from qlop.model.verdict import Act, Converged, Held, SubjectVerdict, Verdict
 from qlop.model.window import Window
@@ -79,6 +81,13 @@ class Draft:
         formers = self.ownership.formers.get((intended.service, intended.index), ())
         is_former = any(guest.vmid == intended.vmid for guest in formers)
         return is_former and intended.subject.endswith(f"@{intended.vmid}")
+
+    def trial(self, want: DesiredGuest, guest: ObservedGuest) -> Trial | None:
+        """Return the trial that a guest is in; that of another one in its place is none."""
+        trial = self.source.history.trials.get((want.service, want.index))
+        if trial is None or trial.vmid not in {None, guest.vmid}:
+            return None
+        return trial
 
     def is_free(self, vmid: VmId) -> bool:
         """Return whether no guest has ``vmid`` and this plan has not given it out."""

@@ -15,7 +15,7 @@ from qlop.model.ids import GuestName
 from qlop.model.impact import Impact
 from qlop.model.observed import ObservedGuest
 from qlop.model.reading import Known
-from qlop.model.rollout import Order
+from qlop.model.rollout import Order, RollbackMode
 from qlop.model.verdict import Held, Hold
 from qlop.planner import obstacle
 from qlop.planner.draft import Draft
@@ -43,10 +43,12 @@ def after(draft: Draft, want: DesiredGuest, wanted: Steps) -> Steps:
     handed = ", ".join(mark_of(old).carries)
     rest = f"; {handed} of it is here now" if handed else ""
     built = build_text(mark_of(old).build)
+    mode = draft.source.desired.services[want.service].rollback.mode
+    not_undone = "; rollback: auto does not undo it" if mode is RollbackMode.AUTO else ""
     held = Held(
         reason=Hold.REPLACEMENT,
         message=f"it took the place of {old.vmid}, and is not healthy: {why}; {old.vmid}"
-        f" {doing}{rest}",
+        f" {doing}{rest}{not_undone}",
         remedy=f"mend it, or put the manifest back: another one is then built from {built}"
         " in its place, with the persistent disks",
     )

@@ -8,6 +8,7 @@ built beside it, which would leave one more of them each time.
 
 from dataclasses import dataclass
 
+from qlop.model.desired import DesiredGuest
 from qlop.model.guest import GuestKind, Power
 from qlop.model.halfmade import HalfMade
 from qlop.model.observed import ObservedGuest
@@ -15,6 +16,7 @@ from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
 from qlop.planner.draft import Draft
 from qlop.planner.ownership import Place
+from qlop.planner.step import place_of
 
 _LOCKS = frozenset({"clone", "create"})
 """What PVE locks a guest with that is being made (``PVE/API2/Qemu.pm``, ``LXC.pm``)."""
@@ -43,6 +45,18 @@ def find_at(draft: Draft, guest: ObservedGuest) -> Remnant | None:
     """Return what of ours a guest is left of, None if it is none of that."""
     creation = draft.source.history.half_made.get(guest.vmid)
     return _remnant(draft, creation) if creation is not None else None
+
+
+def is_unborn(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> bool:
+    """Return whether we made a guest and it never ran: a change to it disturbs nobody."""
+    reserved = draft.source.history.reservations.get(place_of(want))
+    return (
+        guest.power is Power.STOPPED
+        and reserved is not None
+        and reserved.made
+        and not reserved.ran
+        and reserved.vmid == guest.vmid
+    )
 
 
 def hold(remnant: Remnant) -> Held:

@@ -19,6 +19,7 @@ from qlop.model.verdict import Held, Hold
 from qlop.planner import (
     adoption,
     advice,
+    bad,
     birth,
     bulk,
     collision,
@@ -67,6 +68,7 @@ def plan(source: PlanInput) -> Plan:
     for want in sorted(missing, key=lambda one: (-one.memory_bytes, one.service, one.index)):
         birth.plan_guest(draft, want)
     advice.suggest_adoption(draft, missing)
+    bad.spare_others(draft)
     orphan.plan_orphans(draft)
     renamed.ask(draft)
     unsettled.hold_rest(draft)

@@ -47,7 +47,7 @@ def needs(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Steps:
     tried = verify.plan_trial(draft, want, guest, have)
     if tried is not None:
         return tried
-    if not _is_unborn(draft, want, guest):
+    if not halfmade.is_unborn(draft, want, guest):
         replaced = replacement.plan_replacement(draft, want, guest, have)
         if replaced is not None:
             return replaced
@@ -85,7 +85,7 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     A guest that has to move is moved before a reboot: the reboot may then be its start
     on the new node. Snapshots come last: they are of the guest as it should be.
     """
-    if _is_unborn(draft, want, guest):
+    if halfmade.is_unborn(draft, want, guest):
         want = replace(want, consents=FREE)
     parts = consent.plan_writes(draft, want, guest, have)
     for step in _cloud_init(draft, want, guest, have, parts.steps):
@@ -119,18 +119,6 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
         held=_merged(holds),
         note=_notes(draft, want, guest, have) if not steps else "",
         warnings=tuple(parts.warnings),
-    )
-
-
-def _is_unborn(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> bool:
-    """Return whether we made a guest and it never ran: a change to it disturbs nobody."""
-    reserved = draft.source.history.reservations.get(place_of(want))
-    return (
-        guest.power is Power.STOPPED
-        and reserved is not None
-        and reserved.made
-        and not reserved.ran
-        and reserved.vmid == guest.vmid
     )
 
 

@@ -24,7 +24,7 @@ from qlop.model.owner import OwnerMark, signed_description, strip_mark
 from qlop.model.reading import Known
 from qlop.model.rollout import Order
 from qlop.model.verdict import Held
-from qlop.planner import birth, consent, obstacle, power, rebuild
+from qlop.planner import bad, birth, consent, obstacle, power, rebuild
 from qlop.planner.capacity import promised_bytes
 from qlop.planner.config import change_of
 from qlop.planner.draft import Draft
@@ -226,6 +226,8 @@ def _go_on(
     why = _why(draft, want, heir, ready)
     if held is None and why is not None:
         held = obstacle.other_wish(guest, heir, why)
+    if held is None and set(carried(guest)) == set(_mark(have).carries):
+        held = bad.hold(draft, want)  # Once a disk has gone over, going on is the shorter way.
     if held is not None:
         return _kept_up(draft, want, guest, have, held)
     left = carried(guest)

@@ -14,21 +14,19 @@ from datetime import datetime, timedelta
 from qlop.model.action import (
     ConfigureGuest,
     RebootGuest,
-    ResizeDisk,
 )
 from qlop.model.desired import DesiredGuest, DesiredService
 from qlop.model.guest import Power
 from qlop.model.health import Condition
-from qlop.model.ids import ServiceName
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.rollout import RollbackMode
 from qlop.model.trial import Judged, Judgment, Part, Trial
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, earlier, undo, wayback
+from qlop.planner import bad, config, earlier, undo, wayback
 from qlop.planner.draft import Draft
 from qlop.planner.rollout import is_visible
-from qlop.planner.step import Step, Steps, place_of
+from qlop.planner.step import Step, Steps
 from qlop.planner.wellness import wellness_of
 from qlop.planner.windows import instant_text
 
@@ -41,15 +39,14 @@ def plan_trial(
     draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestConfig
 ) -> Steps | None:
     """Return what a trial under way asks for; None if the guest is planned as ever."""
-    place = place_of(want)
-    trial = draft.source.history.trials.get(place)
+    trial = draft.trial(want, guest)
     if trial is None:
         return None
     service = draft.source.desired.services[want.service]
     if trial.bad is not None:
         return _undo(draft, want, guest, have, trial)
     if trial.applied_at is None:
-        if _is_bad(draft, want.service, trial.fingerprint):  # Another guest has shown it.
+        if bad.is_bad(draft, want.service, trial.fingerprint):  # Another guest has shown it.
             judge(draft, want, trial, Judgment.BAD, "its revision turned out bad elsewhere")
             return _held_for("its revision turned out bad; what was written is set back")
         return None
@@ -140,12 +137,12 @@ def guarded(
 ) -> tuple[list[Step], Held | None]:
     """Return the steps with what makes a risky change a trial, and why some wait."""
     service = draft.source.desired.services[want.service]
-    bad = _bad_hold(draft, want, service)
-    if bad is not None:
-        return _without_revision(steps, guest, bad)
+    held = bad.hold(draft, want)
+    if held is not None:
+        return bad.without(draft, want, steps, guest, held)
     if service.rollback.mode is RollbackMode.NONE or guest.power is not Power.RUNNING:
         return list(steps), None
-    trial = draft.source.history.trials.get(place_of(want))
+    trial = draft.trial(want, guest)
     condition, why = wellness_of(draft, want)
     is_on = trial is not None and trial.applied_at is not None
     if condition is Condition.UNHEALTHY and not is_on:
@@ -164,20 +161,6 @@ def guarded(
         return steps, None  # It is only written now; what makes it count waits for somebody.
     last = replace(steps[applies], part=Part.APPLY)
     return [*steps[:applies], *prepared, last, *steps[applies + 1 :]], None
-
-
-def _without_revision(
-    steps: Sequence[Step], guest: ObservedGuest, bad: Held
-) -> tuple[list[Step], Held | None]:
-    """Return the steps without those that would bring a bad revision about.
-
-    To a stopped guest everything may be written unnoticed; it would come up with it.
-    """
-    if guest.power is not Power.STOPPED:
-        first = next((i for i, step in enumerate(steps) if is_visible(step)), None)
-        return (list(steps), None) if first is None else (list(steps[:first]), bad)
-    kept = [step for step in steps if not isinstance(step.action, ConfigureGuest | ResizeDisk)]
-    return kept, bad if len(kept) < len(steps) else None
 
 
 def _watched(
@@ -231,27 +214,6 @@ def _remembering(
         else:
             found.append(step)
     return found
-
-
-def _is_bad(draft: Draft, service: ServiceName, fingerprint: str) -> bool:
-    judged = draft.source.history.bad.get(service, ())
-    return any(one.fingerprint == fingerprint for one in judged)
-
-
-def _bad_hold(draft: Draft, want: DesiredGuest, service: DesiredService) -> Held | None:
-    for judged in draft.source.history.bad.get(want.service, ()):
-        if judged.fingerprint != service.fingerprint:
-            continue
-        lost = place_of(want) in draft.source.history.lost
-        rest = "; that was undone, and it is not healthy all the same" if lost else ""
-        return Held(
-            reason=Hold.REVISION_BAD,
-            message=f"this revision ({judged.fingerprint}) made {judged.subject} unhealthy at"
-            f" {instant_text(judged.at)}: {judged.reason}{rest}",
-            remedy="it is not tried again before the manifest is another one"
-            + (": look at the guest by hand" if lost else ""),
-        )
-    return None
 
 
 def _held_for(message: str) -> Steps:

@@ -111,7 +111,7 @@ def cleanup(
     """
     place, history = place_of(want), draft.source.history
     names = history.leftovers.get(place, frozenset())
-    if not names or place in history.trials or place in history.lost:
+    if not names or draft.trial(want, guest) is not None or place in history.lost:
         return ()
     if not isinstance(guest.snapshots, Known):
         return ()

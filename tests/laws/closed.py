@@ -22,9 +22,11 @@ from qlop.model.history import Finished, Intended, JournalRecord
 from qlop.model.source import SourceTree
 from qlop.model.verdict import Held, Hold
 from qlop.observer.observer import Observer
+from qlop.observer.rounds import Rounds
 from qlop.ports import Json, Method, PveCall
 from qlop.sim.cluster import Cluster
 from qlop.sim.inprocess import InProcessApi
+from qlop.sim.living import SimProber
 from qlop.sim.state import Guest
 from qlop.sim.world import ClusterSpec, hospital
 from qlop.telemetry.clock import SystemIds
@@ -51,21 +53,24 @@ PASSING = frozenset(
 )
 """Holds that time ends."""
 
+LASTING = frozenset({Hold.BUDGET, Hold.LOCKED})
+"""Those of them that somebody may have to end: a sibling is sick, a task left its lock."""
+
 
 class Given(Manifests):
-    """Manifests that are what a test drew."""
+    """Manifests that are what a test drew, and at once what it makes of them later."""
 
-    def __init__(self, desired: Desired) -> None:
+    def __init__(self, desired: Callable[[], Desired]) -> None:
         super().__init__(lambda: SourceTree(root="", files=()))
-        self._given = InForce(desired=desired, findings=(), is_current=True)
+        self._desired = desired
 
     @override
     def load(self) -> InForce:
-        return self._given
+        return InForce(desired=self._desired(), findings=(), is_current=True)
 
     @override
     def in_force(self) -> InForce:
-        return self._given
+        return self.load()
 
 
 class Clock:
@@ -82,11 +87,20 @@ def always(_: float) -> bool:
     return True
 
 
+def nobody(_: JournalRecord) -> None:
+    pass
+
+
 @dataclass(slots=True)
 class House:
-    """A cluster, the journal, and everything that was sent."""
+    """A cluster, the journal, and everything that was sent.
+
+    With ``patience_s`` it is at rest when for so long nothing was written down, and what
+    is held for a lasting reason is then taken to be held for good.
+    """
 
     desired: Desired
+    patience_s: float = 0.0
     spec: ClusterSpec = field(default_factory=hospital)
     leads: Callable[[float], bool] = always
     cluster: Cluster = field(init=False)
@@ -95,15 +109,17 @@ class House:
     last: CycleResult | None = None
     errors: list[str] = field(default_factory=list)
     invariants: Invariants = field(init=False)
+    watch: Callable[[JournalRecord], None] = nobody
+    """Is told each record as it is written."""
 
     def __post_init__(self) -> None:
         self.cluster = Cluster(self.spec, seed=1, now=BEGAN.timestamp())
         self.invariants = Invariants(self.cluster.world, self.records)
 
-    async def live(self, *, die_after: int | None = None) -> bool:
+    async def live(self, *, die_after: int | None = None, at_least_s: float = 0.0) -> bool:
         """Live until at rest, or until that many records stand; return whether at rest."""
         life = _Life(self, die_after)
-        return await life.run()
+        return await life.run(at_least_s=at_least_s)
 
     async def stay_calm(self, for_s: float = CALM_S) -> Sequence[str]:
         """Live on for a while, and return what was sent meanwhile."""
@@ -163,13 +179,15 @@ class _Life:
         self._dead = False
         self._task: asyncio.Task[None] | None = None
         self._executor: Executor | None = None
+        self._busy_at = 0.0
         self._clock = Clock()
         self._api = InProcessApi(house.cluster, self._clock)
         self._cycled = asyncio.Event()
 
     async def run(self, *, at_least_s: float = 0.0) -> bool:
         self._house.last = None
-        until = asyncio.get_running_loop().time() + at_least_s
+        self._busy_at = _now()
+        until = self._busy_at + at_least_s
         self._task = asyncio.create_task(self._live())
         try:
             async with asyncio.timeout(LIMIT_S):
@@ -200,6 +218,8 @@ class _Life:
         if self._dead:
             return
         self._house.records.append(record)
+        self._busy_at = _now()
+        self._house.watch(record)
         if len(self._house.records) == self._die_after:
             self._kill()
 
@@ -220,10 +240,13 @@ class _Life:
         house, triggers = self._house, Triggers()
         ledger = Ledger(self)
         observer = Observer(self, self._clock)
+        prober = SimProber(house.cluster, self._clock)
+        rounds = Rounds(self, prober, self._clock, on_change=triggers.ring)
 
         def ended(intended: Intended, _: Finished) -> None:
             for vmid in intended.touches:
                 observer.touch(vmid)
+            rounds.note_end(intended)
             triggers.ring()
 
         executor = self._executor = Executor(
@@ -235,7 +258,7 @@ class _Life:
             may_dispatch=self._leads,
         )
         engine = Engine(
-            manifests=Given(house.desired),
+            manifests=Given(lambda: house.desired),
             observer=observer,
             executor=executor,
             history=ledger.history,
@@ -243,6 +266,7 @@ class _Life:
             ids=SystemIds(1),
             is_leading=self._leads,
             on_event=lambda _: None,
+            rounds=rounds,
         )
         loop = Loop(
             engine=engine,
@@ -255,6 +279,7 @@ class _Life:
         async with asyncio.TaskGroup() as group:
             executor.resume(group)
             group.create_task(observer.audit())
+            group.create_task(rounds.run())
             await loop.run()
 
     def _leads(self) -> bool:
@@ -274,8 +299,11 @@ class _Life:
             return False
         if self._executor is None or self._executor.inflight:
             return False
+        if _now() - self._busy_at < self._house.patience_s:
+            return False
         verdicts = [subject.verdict for subject in last.status.subjects]
-        return not any(isinstance(one, Held) and one.reason in PASSING for one in verdicts)
+        passing = PASSING - LASTING if self._house.patience_s else PASSING
+        return not any(isinstance(one, Held) and one.reason in passing for one in verdicts)
 
 
 def _now() -> float:

@@ -1,13 +1,23 @@
 """Trials are folded from what ended and what was judged, from any prefix alike."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from qlop.model.action import Verb
-from qlop.model.history import fold
-from qlop.model.ids import ServiceName
+from qlop.model.history import (
+    EXPECTS_COMPLETION,
+    EXPECTS_OWNER,
+    Intended,
+    JournalRecord,
+    fold,
+)
+from qlop.model.ids import ServiceName, VmId
+from qlop.model.impact import Impact
 from qlop.model.trial import BAD_KEPT, Changed, Judgment, Part, Trial
 from tests import builders as b
-from tests.planner.trio import ended, judged, tried
+from tests.planner.trio import ended, judged, tried, vmid
 
 PLACE = (ServiceName("web"), 1)
 WEB = ServiceName("web")
@@ -19,7 +29,11 @@ def test_a_trial_is_what_was_written_snapshotted_and_applied() -> None:
 
     assert history.trials == {
         PLACE: Trial(
-            fingerprint="cafe0001", before={"cores": "2"}, applied_at=b.NOW, snapshot=SNAPSHOT
+            fingerprint="cafe0001",
+            vmid=vmid(1),
+            before={"cores": "2"},
+            applied_at=b.NOW,
+            snapshot=SNAPSHOT,
         )
     }
     assert history.leftovers == {PLACE: frozenset({SNAPSHOT})}
@@ -104,3 +118,42 @@ def test_a_guest_that_is_destroyed_takes_it_all_along() -> None:
         {},
         frozenset(),
     )
+
+
+def made(verb: Verb, number: int, **more: object) -> list[JournalRecord]:
+    """Something that was done to a guest of ``web-1``'s place, whatever its VMID is."""
+    intended, *rest = ended(verb, **more)  # type: ignore[arg-type]  # of the record
+    assert isinstance(intended, Intended)
+    return [replace(intended, vmid=VmId(number)), *rest]
+
+
+ADOPTS = {EXPECTS_OWNER: "ours"}
+
+
+@pytest.mark.parametrize(
+    ("then", "is_known"),
+    [
+        pytest.param(made(Verb.CLONE, 10001), False, id="made-anew"),
+        pytest.param(made(Verb.DESTROY, 10001), False, id="destroyed"),
+        pytest.param(made(Verb.CLONE, 10009), True, id="an-heir-beside-it"),
+        pytest.param(made(Verb.DESTROY, 10009), True, id="a-former-one-destroyed"),
+    ],
+)
+def test_what_was_tried_with_a_guest_goes_with_it(
+    then: list[JournalRecord], *, is_known: bool
+) -> None:
+    history = fold([*tried(), judged(Judgment.BAD), *then])
+
+    assert (PLACE in history.trials, PLACE in history.leftovers) == (is_known, is_known)
+    assert (PLACE in history.changes) is is_known
+    assert history.bad[WEB] == (judged(Judgment.BAD),), "the revision stays bad"
+
+
+@pytest.mark.parametrize("expects", [{EXPECTS_COMPLETION: "heir"}, ADOPTS])
+def test_nor_does_it_stay_with_one_that_took_its_place(expects: dict[str, str]) -> None:
+    start, *rest = made(Verb.START if EXPECTS_COMPLETION in expects else Verb.CONFIGURE, 10009)
+    assert isinstance(start, Intended)
+
+    history = fold([*tried(), replace(start, expects=expects, impact=Impact.NONE), *rest])
+
+    assert (history.trials, history.leftovers) == ({}, {})

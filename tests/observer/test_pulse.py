@@ -96,3 +96,23 @@ def test_since_is_when_the_condition_began_not_when_it_was_last_seen() -> None:
     beat = after((0, GOOD), (10, GOOD), (20, GOOD), (30, GOOD))
 
     assert pulse.state_of(CHECK, beat).since == NOW + timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("acted_at_s", "condition"),
+    [
+        pytest.param(None, Condition.UNHEALTHY, id="nobody-did-anything"),
+        pytest.param(25, Condition.UNHEALTHY, id="sick-before-that"),
+        pytest.param(15, Condition.UNKNOWN, id="only-down-because-of-it"),
+    ],
+)
+def test_what_an_action_took_down_may_take_its_time_to_start(
+    acted_at_s: float | None, condition: Condition
+) -> None:
+    gone = after((0, GOOD), (1, GOOD), (3, SILENT), (12, SILENT), (22, SILENT))
+    acted_at = None if acted_at_s is None else NOW + timedelta(seconds=acted_at_s)
+
+    again = pulse.begin(NOW + timedelta(seconds=40), gone, acted_at)
+
+    assert gone.condition is Condition.UNHEALTHY
+    assert pulse.fold(CHECK, again, SILENT, NOW + timedelta(seconds=50)).condition is condition

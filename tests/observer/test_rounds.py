@@ -337,6 +337,19 @@ async def test_one_that_was_unhealthy_before_a_change_stays_so_until_it_answers(
     assert (touched, ward.condition()) == (Condition.UNHEALTHY, Condition.HEALTHY)
 
 
+async def test_one_that_an_action_took_down_is_not_held_to_be_sick_for_that() -> None:
+    ward = Ward(HTTP)
+    async with ward.rounds_made():
+        await asyncio.sleep(1)
+        ward.prober.says["10.0.0.1"] = WRONG
+        reboot = b.intended(Verb.REBOOT, vmid=10001, at=VirtualClock().now())
+        await asyncio.sleep(40)
+        down = ward.condition()
+        ward.rounds.note_end(replace(reboot, impact=Impact.REBOOT))
+
+    assert (down, ward.condition()) == (Condition.UNHEALTHY, Condition.UNKNOWN)
+
+
 @pytest.mark.parametrize(
     ("verb", "impact", "after"),
     [
