@@ -106,6 +106,10 @@ class Parts:
         finally:
             await self.close()
 
+    async def hear(self, at_most: timedelta) -> None:
+        """Ask guests how they are, before ``run``, until that is known; at most so long."""
+        await self.rounds.hear(at_most)
+
     async def close(self) -> None:
         """Close what is kept open between cycles."""
         self.book.close()

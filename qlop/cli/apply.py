@@ -12,6 +12,7 @@ import typer
 from qlop import daemon
 from qlop.cli import options, plan_file, screen, settling
 from qlop.cli.door import Assembly, Door
+from qlop.cli.plan import look
 from qlop.cli.plan_file import Gate, KeptPlan
 from qlop.cli.progress import Progress
 from qlop.cli.settling import Settling
@@ -99,6 +100,8 @@ async def carried_out(
         on_event(event)
 
     async with door.acting(settings, heard) as assembly:
+        if kept is not None:
+            await look(assembly)  # As `qlop plan` did: the first plan is held to that.
         gate = _gate(assembly, kept)
 
         def told(result: CycleResult, _: float) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Protocol
 
 from qlop.controller.cycle import CycleResult, Engine
@@ -26,6 +27,10 @@ class Assembly(Protocol):
         on_error: Callable[[Exception], None],
     ) -> None:
         """Make cycles until ``stop`` is called."""
+        ...
+
+    async def hear(self, at_most: timedelta) -> None:
+        """Ask guests how they are, before ``run``, until that is known; at most so long."""
         ...
 
     def stop(self) -> None:

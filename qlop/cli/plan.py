@@ -1,6 +1,7 @@
 """``qlop plan``: what would be done now?"""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,18 @@ from qlop.cli.door import Assembly, Door
 from qlop.controller.cycle import CycleResult
 from qlop.model.action import ResumeGuest, ShutdownGuest, StartGuest
 from qlop.model.finding import Severity
+from qlop.model.plan import Plan
+from qlop.model.verdict import Act, Held, Hold
 from qlop.render.finding import finding_document, findings_lines
 from qlop.render.plan import plan_document, plan_lines
 from qlop.settings import Settings
 
 LOOKED_AT_AGAIN_MAX = 50
 """Each costs a call or two; so many guests don't change their power by chance."""
+
+HEARING_MAX = timedelta(seconds=10)
+"""How long to wait for guests to say how they are; most do so in milliseconds."""
+_OF_HEALTH = frozenset({Hold.HEALTH_UNKNOWN, Hold.DEPENDENCY, Hold.ROLLOUT, Hold.BUDGET})
 
 Out = Annotated[
     Path | None,
@@ -51,10 +58,11 @@ async def looked(door: Door, settings: Settings) -> CycleResult:
 
 
 async def look(assembly: Assembly) -> CycleResult:
-    """Return a look, and a second one at guests whose power the first would change.
+    """Return a look that shows what the plan depends on, if need be the third.
 
     The list of all guests tells their power up to ten seconds late (``pvestatd``): who
-    looks but once would plan to start what was started a moment ago.
+    looks but once would plan to start what was started a moment ago. And nobody has asked
+    guests yet how they are, for which a change may have to wait.
     """
     result = await assembly.engine.cycle(read_manifests=True, act=False)
     doubted = [
@@ -62,11 +70,21 @@ async def look(assembly: Assembly) -> CycleResult:
         for planned in (result.plan.actions if result.plan is not None else ())
         if isinstance(planned.action, StartGuest | ResumeGuest | ShutdownGuest)
     ]
-    if not 0 < len(doubted) <= LOOKED_AT_AGAIN_MAX:
-        return result
-    for vmid in doubted:
-        assembly.engine.observer.touch(vmid)
-    return await assembly.engine.cycle(read_manifests=False, act=False)
+    if 0 < len(doubted) <= LOOKED_AT_AGAIN_MAX:
+        for vmid in doubted:
+            assembly.engine.observer.touch(vmid)
+        result = await assembly.engine.cycle(read_manifests=False, act=False)
+    if _waits_for_health(result.plan):
+        await assembly.hear(HEARING_MAX)
+        result = await assembly.engine.cycle(read_manifests=False, act=False)
+    return result
+
+
+def _waits_for_health(plan: Plan | None) -> bool:
+    """Return whether anything is held that may go on once it is known how guests are."""
+    verdicts = [one.verdict for one in plan.verdicts.values()] if plan is not None else []
+    holds = [one.held if isinstance(one, Act) else one for one in verdicts]
+    return any(isinstance(one, Held) and one.reason in _OF_HEALTH for one in holds)
 
 
 def exit_code(result: CycleResult) -> int:

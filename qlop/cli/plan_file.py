@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from qlop.controller.cycle import Acting
-from qlop.model.action import verb_of
+from qlop.model.action import CreateSnapshot, DeleteSnapshot, verb_of
 from qlop.model.history import Ending, Notice
-from qlop.model.ids import ActionId, CycleId, Upid
+from qlop.model.ids import ActionId, CycleId, GuestName, Upid
 from qlop.model.plan import Plan, PlannedAction
 from qlop.model.policy import Limits
+from qlop.model.trial import Judged
 from qlop.render.action import action_text
 from qlop.render.plain_value import instant_text
 from qlop.render.plan import plan_document, plan_fingerprint
@@ -38,8 +39,11 @@ class KeptPlan:
     def allows(self, planned: PlannedAction) -> bool:
         """Return whether an action of a later plan is one that was agreed to.
 
-        What is known only later (a digest) may differ; guest and verb may not.
+        What is known only later (a digest) may differ; guest and verb may not. An undoing
+        belongs to the change that it undoes.
         """
+        if planned.undoes:
+            return True
         place = f"{planned.action.subject}/{verb_of(planned.action).value}/"
         return any(action.startswith(place) for action in self.actions)
 
@@ -104,6 +108,8 @@ class Gate:
     differences: list[str] | None = None
     """What had moved at the first plan; None until there was one."""
     left_out: dict[ActionId, str] = field(default_factory=dict)
+    taken: set[tuple[GuestName, str]] = field(default_factory=set)
+    """Snapshots that were taken for a change: that they go again belongs to it."""
 
     @property
     def ends(self) -> int:
@@ -133,14 +139,23 @@ class Gate:
         kept: list[PlannedAction] = []
         for planned in plan.actions:
             waits_for_stranger = any(one in self.left_out for one in planned.after)
-            if self.kept.allows(planned) and not waits_for_stranger:
+            if isinstance(planned.action, CreateSnapshot) and planned.prepares:
+                self.taken.add((planned.action.subject, planned.action.snapshot))
+            if self._is_agreed(planned) and not waits_for_stranger:
                 kept.append(planned)
             else:
                 self.left_out[planned.id] = action_text(planned.action)
         return tuple(kept)
 
+    def _is_agreed(self, planned: PlannedAction) -> bool:
+        action = planned.action
+        if isinstance(action, DeleteSnapshot) and (action.subject, action.snapshot) in self.taken:
+            return True
+        return self.kept.allows(planned)
+
     def note(self, notices: Iterable[Notice]) -> None:
-        """Write nothing down: a tombstone is no part of what was agreed to."""
+        """Write down how trials went; a tombstone is no part of what was agreed to."""
+        self.behind.note([one for one in notices if isinstance(one, Judged)])
 
     def settle(
         self,

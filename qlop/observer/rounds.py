@@ -44,6 +44,8 @@ _CHANGING = frozenset(
 )
 """After these a guest may be another than the one that was asked: see ``Rounds.touch``."""
 
+_HEARING_POLL_S = 0.05
+
 DEAF_FROM = 3
 """So many guests, all silent: it is more likely that qlop itself reaches nobody."""
 
@@ -113,6 +115,25 @@ class Rounds:
                 except TimeoutError:
                     continue
 
+    async def hear(self, at_most: timedelta) -> None:
+        """Ask until of every guest that runs it is known how it is, not beside ``run``.
+
+        At most so long: one that does not answer is known to be unwell only later.
+        """
+        waited, pause = timedelta(), timedelta(seconds=_HEARING_POLL_S)
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(self.run(), name="hearing")
+            while waited < at_most and self._is_anybody_unheard():
+                await self._clock.sleep(pause)
+                waited += pause
+            asking.cancel()
+
+    def _is_anybody_unheard(self) -> bool:
+        return any(
+            patient.power is Power.RUNNING and patient.health().condition is Condition.UNKNOWN
+            for patient in self._patients.values()
+        )
+
     def _admit(self, wanted: Mapping[VmId, Patient]) -> None:
         for vmid in set(self._patients) - set(wanted):
             del self._patients[vmid]
@@ -159,7 +180,11 @@ class Rounds:
 
     async def _ask(self, patient: Patient, number: int, turn: int) -> None:
         check = patient.checks[number]
-        answer = await self._nurse.ask(patient, check)
+        try:
+            answer = await self._nurse.ask(patient, check)
+        except asyncio.CancelledError:
+            heapq.heappush(self._due, (self._clock.now(), patient.vmid, number, turn))
+            raise
         if self._patients.get(patient.vmid) is not patient or patient.turn != turn:
             return  # It was started or changed meanwhile: the answer is of another guest.
         self._take(patient, number, check, answer)

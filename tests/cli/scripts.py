@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -111,12 +112,14 @@ class _Engine:
     executor: Acting | None
     results: list[CycleResult]
     observer: ScriptedObserver = field(default_factory=ScriptedObserver)
+    cycles: int = 0
 
     async def cycle(self, *, read_manifests: bool, act: bool) -> CycleResult:
         assert not act
         first, *rest = self.results
         self.results = rest or [first]
-        assert read_manifests != bool(self.observer.touched)
+        assert read_manifests is (self.cycles == 0)
+        self.cycles += 1
         return first
 
 
@@ -130,6 +133,7 @@ class ScriptedDoor:
     executor: ScriptedExecutor = field(default_factory=ScriptedExecutor)
     cycles: int = 0
     stopped: bool = False
+    heard_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.engine = cast("Engine", _Engine(executor=self.executor, results=[*self.results]))
@@ -166,6 +170,9 @@ class ScriptedDoor:
                 self.engine.executor.start(found.plan, cycle=CycleId("c"), seen=0, limits=Limits())
             on_cycle(found, 0.1)
             await asyncio.sleep(10)
+
+    async def hear(self, at_most: timedelta) -> None:
+        self.heard_s.append(at_most.total_seconds())
 
     def stop(self) -> None:
         self.stopped = True

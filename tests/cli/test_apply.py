@@ -9,12 +9,13 @@ from qlop.cli.plan_file import KeptPlan
 from qlop.cli.settling import Settling
 from qlop.model.finding import Finding, Severity
 from qlop.model.history import Failure, History
-from qlop.model.ids import ActionId
-from qlop.model.verdict import Act, Converged, Held, Hold
+from qlop.model.ids import ActionId, GuestName
+from qlop.model.verdict import Act, Converged, Held, Hold, SubjectVerdict
 from qlop.render import line
 from tests.cli.scripts import SETTINGS, ScriptedDoor, result, subject
 from tests.render import worlds
 
+WEB = GuestName("web-1")
 DOING = subject(Act(actions=(worlds.REBOOT.id,)))
 GOOD = result(subject(Converged()))
 BUSY = result(DOING, plan=worlds.PLAN)
@@ -157,3 +158,26 @@ def test_a_plan_that_can_not_be_relied_on_is_an_error() -> None:
 
     assert [plan.exit_code(one) for one in (findings, blind, partial)] == [1, 1, 1]
     assert plan.problem_of(blind) == "HTTP 595"
+
+
+async def test_a_plan_that_waits_for_how_guests_are_asks_them() -> None:
+    unheard = Held(reason=Hold.HEALTH_UNKNOWN, message="nobody has asked it yet")
+    waiting = replace(
+        worlds.QUIET,
+        verdicts={
+            WEB: SubjectVerdict(subject=WEB, vmid=None, verdict=Act(actions=(), held=unheard))
+        },
+    )
+    door = ScriptedDoor(results=[result(plan=waiting), BUSY])
+
+    found = await plan.looked(door, SETTINGS)
+
+    assert found is BUSY
+    assert door.heard_s == [10]
+
+
+async def test_a_plan_that_waits_for_nobody_asks_nobody() -> None:
+    door = ScriptedDoor(results=[GOOD, BUSY])
+
+    assert await plan.looked(door, SETTINGS) is GOOD
+    assert door.heard_s == []

@@ -8,10 +8,14 @@ import pytest
 
 from qlop.cli import plan_file
 from qlop.cli.plan_file import Gate, KeptPlan, PlanFileError
+from qlop.model.action import CreateSnapshot, DeleteSnapshot
+from qlop.model.guest import GuestKind
 from qlop.model.history import Ending
-from qlop.model.ids import ActionId, CycleId, Revision
-from qlop.model.plan import Plan
+from qlop.model.ids import ActionId, CycleId, Revision, ServiceName, VmId
+from qlop.model.plan import Plan, PlannedAction
 from qlop.model.policy import Limits
+from qlop.model.trial import Judged, Judgment, Part
+from tests import builders as b
 from tests.cli.scripts import ScriptedExecutor
 from tests.render import worlds
 
@@ -107,3 +111,68 @@ def test_later_strangers_are_left_out_with_what_waits_for_them(tmp_path: Path) -
 
     assert start(gate, later) == (again.id,)
     assert [*gate.left_out] == [worlds.CLONE.id, worlds.CONFIGURE.id]
+
+
+SNAPSHOT = replace(
+    worlds.REBOOT,
+    id=ActionId("db/snapshot/s"),
+    action=CreateSnapshot(
+        subject=worlds.DB,
+        vmid=VmId(10002),
+        kind=GuestKind.VM,
+        node=worlds.PVE1,
+        snapshot="qlop-1",
+        description="",
+        memory=False,
+    ),
+    prepares=True,
+)
+
+
+def deletion(snapshot: str) -> PlannedAction:
+    action = DeleteSnapshot(
+        subject=worlds.DB,
+        vmid=VmId(10002),
+        kind=GuestKind.VM,
+        node=worlds.PVE1,
+        snapshot=snapshot,
+    )
+    return replace(worlds.REBOOT, id=ActionId(f"db/delete-snapshot/{snapshot}"), action=action)
+
+
+def test_what_was_taken_for_an_agreed_change_may_go_with_it(tmp_path: Path) -> None:
+    agreed = replace(worlds.PLAN, actions=(SNAPSHOT, worlds.REBOOT))
+    gate = Gate(behind=ScriptedExecutor(), kept=kept(tmp_path, agreed))
+    start(gate, agreed)
+
+    own, other = deletion("qlop-1"), deletion("accepted")
+
+    assert start(gate, replace(worlds.PLAN, actions=(own, other))) == (own.id,)
+
+
+def test_the_undoing_of_an_agreed_change_is_agreed_to(tmp_path: Path) -> None:
+    agreed = replace(worlds.PLAN, actions=(worlds.REBOOT,))
+    gate = Gate(behind=ScriptedExecutor(), kept=kept(tmp_path, agreed))
+    start(gate, agreed)
+
+    undoing = replace(worlds.CONFIGURE, part=Part.UNDO, after=())
+
+    assert start(gate, replace(worlds.PLAN, actions=(undoing,))) == (undoing.id,)
+
+
+def test_how_a_trial_went_is_written_down_and_no_tombstone(tmp_path: Path) -> None:
+    executor = ScriptedExecutor()
+    gate = Gate(behind=executor, kept=kept(tmp_path))
+    judged = Judged(
+        at=worlds.NOW,
+        subject=worlds.DB,
+        service=ServiceName("db"),
+        index=1,
+        fingerprint="f",
+        judgment=Judgment.GOOD,
+        reason="",
+    )
+
+    gate.note([b.tombstone(), judged])
+
+    assert executor.noted == [judged]

@@ -16,6 +16,7 @@ pytestmark = [
 
 STEADY = service("steady", onBoot="true")
 WEB = service("web")
+APP_PORT = 18_711
 
 
 @pytest.fixture
@@ -83,3 +84,35 @@ def test_what_is_no_plan_is_refused(place: Site, content: str) -> None:
 
     assert (done.returncode, place.cluster.changes) == (1, [])
     assert "plan" in done.stderr
+
+
+CAREFUL = service(
+    "careful",
+    source="{clone: {template: debian-12-cloud, storage: nas}}",
+    disks="",
+    memory="MEMORY",
+    power="running",
+    networks="[{bridge: vmbr0, address: 127.7.0.1/8}]",
+    cloudInit="{user: admin}",
+    health=f"[{{tcp: {{port: {APP_PORT}}}, interval: 1s, timeout: 1s, failures: 1, startPeriod: 1s}}]",
+    rollback="{mode: auto, watch: 4s}",
+    changes="{impact: {reboot: do}}",
+)
+
+
+def test_a_change_that_is_watched_goes_through_from_plan_to_apply_in_one_go(
+    tmp_path: Path,
+) -> None:
+    with site(tmp_path, spec()) as place:
+        place.declare(CAREFUL.replace("MEMORY", "512MiB"))
+        assert place.qlop("apply").returncode == 0
+        place.do(f"guest 10000 address 127.7.0.1 {APP_PORT}")
+        place.declare(CAREFUL.replace("MEMORY", "768MiB"))
+        file = kept(place)
+        planned = [one["id"].split("/")[1] for one in json.loads(file.read_text())["actions"]]
+
+        done = place.qlop("apply", "--plan", str(file), "--json")
+
+        assert planned == ["configure", "snapshot", "reboot"], file.read_text()
+        assert (done.returncode, json.loads(done.stdout)["ending"]) == (0, "converged"), done
+        assert "POST /nodes/pve1/qemu/10000/status/reboot" in place.cluster.routes()

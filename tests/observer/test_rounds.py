@@ -370,3 +370,30 @@ async def test_an_action_that_changes_a_guest_makes_what_was_known_old(
         ward.rounds.note_end(replace(b.intended(verb, vmid=10001), impact=impact))
 
         assert ward.condition() is after
+
+
+async def test_who_looks_once_hears_of_each_guest_and_no_longer_than_that_takes() -> None:
+    ward = Ward(HTTP, guests=3)
+    ward.condition()
+    began = asyncio.get_running_loop().time()
+
+    await ward.rounds.hear(timedelta(seconds=10))
+
+    assert [ward.condition(number) for number in (1, 2, 3)] == [Condition.HEALTHY] * 3
+    assert asyncio.get_running_loop().time() - began < 1
+
+
+async def test_who_does_not_answer_is_not_waited_for_for_ever_and_asked_later() -> None:
+    ward = Ward(HTTP)
+    ward.prober.takes_s = 3600
+    ward.condition()
+    began = asyncio.get_running_loop().time()
+
+    await ward.rounds.hear(timedelta(seconds=2))
+
+    assert ward.condition() is Condition.UNKNOWN
+    assert asyncio.get_running_loop().time() - began == pytest.approx(2, abs=0.1)
+    ward.prober.takes_s = 0
+    async with ward.rounds_made():
+        await asyncio.sleep(1)
+    assert ward.condition() is Condition.HEALTHY
