@@ -114,6 +114,7 @@ class Parts:
         """Close what is kept open between cycles."""
         self.book.close()
         await self.prober.close()
+        await self.observer.close()
         if self.shell is not None:
             await self.shell.close()
 

@@ -64,10 +64,11 @@ class BackupReader:
 
         async def read(vmid: VmId) -> None:
             async with limit:
+                self._read_at[vmid] = now
                 self._readings[vmid] = await self._read(vmid, stores)
 
         for vmid in due:
-            self._readings[vmid], self._read_at[vmid] = UNANSWERED, now
+            self._readings[vmid] = UNANSWERED
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.reading_time.total_seconds()):
                 async with asyncio.TaskGroup() as group:

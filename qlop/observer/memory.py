@@ -35,7 +35,8 @@ class Seen:
     """One guest: its row, what was read of it, and what of that is old.
 
     ``applied`` is the number of the reading, so that a slow answer never replaces a
-    later one. ``pending_known``: the reading includes what is pending.
+    later one. ``pending_known``: the reading includes what is pending. ``underway``: it is
+    being read, since something says that it changed.
     """
 
     key: RowKey
@@ -46,6 +47,7 @@ class Seen:
     applied: int = 0
     snapshots: Reading[tuple[ObservedSnapshot, ...]] = NOT_ASKED
     snapshots_due: bool = False
+    underway: bool = False
     override: Override | None = None
     guest: ObservedGuest | None = None
 

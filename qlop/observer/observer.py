@@ -83,6 +83,10 @@ class Observer:
             gaps.append(self._blind_spot)
         return self._observed(now, overview, gaps, listed=rows is not None)
 
+    async def close(self) -> None:
+        """Break off what is still being read."""
+        await self._reader.close()
+
     async def audit(self) -> NoReturn:
         """Read all configurations again, forever, the one read longest ago first."""
         while True:

@@ -1,7 +1,5 @@
 """Read guests: whose turn it is, how many at once, and which answer is the latest."""
 
-import asyncio
-from collections.abc import Iterator
 from datetime import datetime
 from typing import TypeVar
 
@@ -13,6 +11,7 @@ from qlop.observer import assemble, collect
 from qlop.observer.assemble import Override
 from qlop.observer.memory import NOT_ASKED, NOT_READ, GuestMemory, Seen
 from qlop.observer.options import Interest, ObserverOptions
+from qlop.observer.shift import Job, Shift
 from qlop.ports import PveApi
 
 T = TypeVar("T")
@@ -34,6 +33,11 @@ class GuestReader:
         self._overridden: set[VmId] = set()
         self._interest: Interest | None = None
         self._tickets = 0
+        self._shift = Shift(options.concurrency)
+
+    async def close(self) -> None:
+        """Break off what is being read."""
+        await self._shift.close()
 
     def touch(self, vmid: VmId) -> None:
         """Have a guest read anew, power included, at the next ``read_due``."""
@@ -83,25 +87,22 @@ class GuestReader:
             self._interest = interest
             for seen in self.memory:
                 self._take_interest(seen)
-        touched = {vmid for vmid in self._touched if self.memory.find(vmid) is not None}
-        self._touched.clear()
+        touched = {seen.row.vmid for seen in self._reachable(sorted(self._touched))}
+        self._touched = set(touched)
         for vmid in touched:
             self.memory.mark_due(vmid)
             self.memory.mark_snapshots_due(vmid)
         self._expire_overrides(now)
         asked = self._reachable(self._whom_to_ask(touched))
-        reading = self._reachable(
+        due = self._reachable(
             sorted(self.memory.due, key=lambda vmid: (vmid not in touched, vmid))
         )
-        if not asked and not reading:
+        jobs = [self._asking(seen, now) for seen in asked]
+        jobs += [self._reading(seen) for seen in due if not seen.underway]
+        if await self._shift.work(jobs, self._options.reading_time):
             return ()
-        try:
-            async with asyncio.timeout(self._options.reading_time.total_seconds()):
-                await self._work(now, iter(asked), iter(reading))
-        except TimeoutError:
-            left = sum(seen.config_due for seen in reading)
-            return (f"{left} guests could not be read in time; they follow",)
-        return ()
+        left = sum(seen.config_due or seen.underway for seen in due)
+        return (f"{left} guests could not be read in time; they follow",) if left else ()
 
     def renew(self) -> dict[VmId, ObservedGuest]:
         """Return all guests: the same objects, and the same mapping, where nothing changed."""
@@ -112,8 +113,8 @@ class GuestReader:
                 continue
             guest = assemble.guest_of(
                 seen.row,
-                _believed(seen.config, due=seen.config_due),
-                _believed(seen.snapshots, due=seen.snapshots_due),
+                _believed(seen.config, due=seen.config_due or seen.underway),
+                _believed(seen.snapshots, due=seen.snapshots_due or seen.underway),
                 override=seen.override,
                 node_online=seen.row.node not in self._offline,
             )
@@ -233,21 +234,26 @@ class GuestReader:
         else:
             self._overridden.add(vmid)
 
-    async def _work(self, now: datetime, asked: Iterator[Seen], reading: Iterator[Seen]) -> None:
-        """Let as many workers as allowed take from the two queues until they are empty."""
+    def _asking(self, seen: Seen, now: datetime) -> Job:
+        async def ask() -> None:
+            self._touched.discard(seen.row.vmid)
+            await self._read_power(seen, now)
 
-        async def worker() -> None:
-            for seen in asked:
-                await self._read_power(seen, now)
-            for seen in reading:
+        return Job(node=seen.row.node, run=ask)
+
+    def _reading(self, seen: Seen) -> Job:
+        async def read() -> None:
+            seen.underway = True
+            try:
                 if seen.config_due:
                     await self.read_config(seen)
                 if seen.snapshots_due:
                     await self._read_snapshots(seen)
+            finally:
+                seen.underway = False
+                self.memory.dirty.add(seen.row.vmid)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._options.concurrency):
-                group.create_task(worker())
+        return Job(node=seen.row.node, run=read)
 
     def _whom_to_ask(self, touched: set[VmId]) -> list[VmId]:
         """Return the guests whose node is to be asked what they do, the touched ones first."""

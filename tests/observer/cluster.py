@@ -65,6 +65,8 @@ class Cluster(PveApi):
         self.broken: dict[str, PortError] = {}
         self.before: Callable[[PveCall], None] = lambda _: None
         self.read_s = 0.0
+        self.hung = ""
+        """A node that answers nothing about its guests."""
         self.asked: list[PveCall] = []
         self.vmlist_version = 1
         self.instance = 7
@@ -146,6 +148,8 @@ class Cluster(PveApi):
                 return {"version": self.version, "release": "9.1", "repoid": "x"}
             case _:
                 pass
+        if call.at["node"] == self.hung:
+            await asyncio.sleep(3600)
         answer = self._of_guest(call)
         if self.read_s:
             await asyncio.sleep(self.read_s)

@@ -469,6 +469,7 @@ async def test_what_can_not_be_read_in_time_is_left_to_the_next_observation() ->
     eyes = observer(cluster, options=limits)
 
     first = await eyes.observe(NOTHING)
+    await asyncio.sleep(10)
     second = await eyes.observe(NOTHING)
 
     def known(observed: Observed) -> int:
@@ -480,6 +481,67 @@ async def test_what_can_not_be_read_in_time_is_left_to_the_next_observation() ->
     )
     assert first.guests[VmId(129)].config == Unknown("not read yet")
     assert known(second) == 20
+
+
+async def test_reads_that_outlast_an_observation_come_back_all_the_same() -> None:
+    cluster = Cluster(guests=4)
+    eyes = observer(cluster, options=ObserverOptions(reading_time=timedelta(seconds=15)))
+    await eyes.observe(NOTHING)
+    cluster.read_s = 8.0
+    for vmid in (100, 101):
+        cluster.edit(vmid, memory="2048")
+        eyes.touch(VmId(vmid))
+
+    first = await eyes.observe(NOTHING)
+    await asyncio.sleep(15)
+    second = await eyes.observe(NOTHING)
+
+    changed = Unknown("it has changed and could not be read again yet")
+    assert [first.guests[VmId(vmid)].config for vmid in (100, 101)] == [changed] * 2
+    assert first.gaps == ("2 guests could not be read in time; they follow",)
+    assert [config_of(second, vmid).options["memory"] for vmid in (100, 101)] == ["2048"] * 2
+    assert second.gaps == ()
+
+
+async def test_a_node_that_hangs_keeps_nobody_else_waiting() -> None:
+    cluster = Cluster(guests=20)
+    eyes = observer(cluster, options=ObserverOptions(concurrency=2))
+    cluster.hung = "pve2"
+
+    first = await eyes.observe(NOTHING)
+    second = await eyes.observe(NOTHING)
+
+    def known(observed: Observed) -> set[NodeName]:
+        guests = observed.guests.values()
+        return {guest.node for guest in guests if isinstance(guest.config, Known)}
+
+    assert len(known(first)) <= 1
+    assert known(second) == {PVE1}
+    read = [one for one in second.guests.values() if isinstance(one.config, Known)]
+    assert len(read) == 10
+    cluster.hung = ""
+    await asyncio.sleep(60)
+    third = await eyes.observe(NOTHING)
+    assert known(third) == {PVE1, PVE2}
+    assert third.gaps == ()
+
+
+async def test_what_was_not_begun_in_time_is_asked_what_it_does_next_time() -> None:
+    cluster = Cluster(guests=3)
+    options = ObserverOptions(concurrency=1, reading_time=timedelta(seconds=3))
+    eyes = observer(cluster, options=options)
+    await eyes.observe(NOTHING)
+    cluster.read_s = 2.0
+    for vmid in (100, 101, 102):
+        cluster.guests[VmId(vmid)].says = {"status": "stopped"}
+        eyes.touch(VmId(vmid))
+
+    await eyes.observe(NOTHING)
+    await asyncio.sleep(10)
+    cluster.read_s = 0.0
+    seen = await eyes.observe(NOTHING)
+
+    assert powers(seen) == dict.fromkeys((100, 101, 102), Power.STOPPED)
 
 
 async def test_a_change_that_could_not_be_read_in_time_is_not_passed_off_as_the_old_state() -> (
