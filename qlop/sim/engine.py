@@ -83,6 +83,9 @@ class World:
     dirty: dict[str, set[int]] = field(default_factory=dict)
     """Guests whose status the next push of their node will change."""
     clock_offset_s: float = 0.0
+    lost: list[Worker] = field(default_factory=list)
+    """Workers that died with their node. They are kept, for what is dropped is closed, and
+    would clean up after itself."""
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _sequence: int = 0
     _log_uid: int = 0

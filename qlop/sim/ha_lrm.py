@@ -58,8 +58,14 @@ def _tick(world: World, name: str, beginning: int) -> None:
         guest = world.guests.get(service.vmid)
         if service.node == name and service.state and guest is not None:
             world.ha.active_nodes.add(name)
-            if not service.busy and guest.node == name:
+            if not _is_busy(world, service) and guest.node == name:
                 _work(_Job(world=world, service=service, guest=guest))
+
+
+def _is_busy(world: World, service: Service) -> bool:
+    """Return whether a worker is at it; one that died with its node is not."""
+    task = world.tasks.get(service.busy)
+    return task is not None and task.end_at is None
 
 
 def _mind_watchdog(world: World, name: str) -> None:

@@ -93,7 +93,8 @@ def lose(world: World, node: str) -> None:
     """Let every worker of a node vanish with it, cleaning up nothing."""
     for task in list(world.tasks.values()):
         if task.node == node and task.end_at is None:
-            task.worker = None
+            if task.worker is not None:
+                world.lost.append(task.worker)
             _end(world, task, "unexpected status")
 
 
