@@ -106,6 +106,17 @@ class Cluster:
             return SimResponse(blocked=True)
         return injection.strike_after(self.world, response, struck)
 
+    def daemon_of(self, request: SimRequest) -> str:
+        """Return the node whose pvedaemon carries a call out; empty if none does."""
+        found = self._table.find(request.method, request.path)
+        if found is None or not found[0].protected:
+            return ""
+        route, at = found
+        contacted = request.node or self._first_node()
+        node = at.get("node", contacted) if route.proxy_to_node else contacted
+        node = contacted if node == "localhost" else node
+        return node if node in self.world.nodes else ""
+
     def _first_node(self) -> str:
         names = list(self.world.nodes)
         return next((name for name in names if self.world.is_reachable(name)), names[0])

@@ -10,11 +10,13 @@ import orjson
 from qlop.ports import Clock, Json
 from qlop.sim import forms, script
 from qlop.sim.cluster import Cluster
+from qlop.sim.daemons import Daemons
 from qlop.sim.http import Cut, HttpAnswer, HttpRequest
 from qlop.sim.wire import ApiError, SimRequest, SimResponse, extjs
 
 _LOCK_POLL = dt.timedelta(seconds=0.25)
 _JSON = "application/json;charset=UTF-8"
+_UNAUTHORIZED = 401
 _FORMATTERS = frozenset({"json", "extjs"})
 
 Reply = HttpAnswer | Awaitable[HttpAnswer]
@@ -38,6 +40,7 @@ class Proxy:
         self._clock = clock
         self._speed = speed
         self._mind = mind
+        self._daemons = Daemons()
         self.ports: dict[str, int] = {}
 
     def answer(self, request: HttpRequest) -> Reply:
@@ -58,6 +61,10 @@ class Proxy:
             simulated = self._read(request, query, node, f"/{rest.strip('/')}")
         except ApiError as error:
             return self._refused(request, error)
+        if not self._daemons.are_idle:
+            node = self._cluster.daemon_of(simulated)
+            if self._daemons.is_full(node):
+                return self._queued(simulated, node, formatter)
         response = self._cluster.handle(simulated, self._now())
         if response.blocked or response.delay_s > 0:
             return self._later(simulated, response, formatter)
@@ -98,6 +105,23 @@ class Proxy:
         )
 
     async def _later(
+        self, request: SimRequest, response: SimResponse, formatter: str
+    ) -> HttpAnswer:
+        """Answer after its time, during which a worker does nothing else.
+
+        Who is refused for want of a ticket waits at the proxy, which serves others meanwhile.
+        """
+        is_refused = response.status == _UNAUTHORIZED
+        async with self._daemons.worker("" if is_refused else self._cluster.daemon_of(request)):
+            return await self._at_work(request, response, formatter)
+
+    async def _queued(self, request: SimRequest, node: str, formatter: str) -> HttpAnswer:
+        """Answer what finds every worker at work: nothing is looked at before one is free."""
+        async with self._daemons.worker(node):
+            response = self._cluster.handle(request, self._now())
+            return await self._at_work(request, response, formatter)
+
+    async def _at_work(
         self, request: SimRequest, response: SimResponse, formatter: str
     ) -> HttpAnswer:
         waited_s = 0.0
