@@ -185,11 +185,6 @@ def delete_job(call: Call) -> Json:
     return None
 
 
-def replications(call: Call) -> Json:
-    """Answer ``GET /cluster/replication``."""
-    return [dict[str, Json](item) for item in call.world.replications.values()]
-
-
 HANDLERS: Handlers = {
     "GET /version": version,
     "GET /nodes/{node}/version": version,
@@ -203,5 +198,4 @@ HANDLERS: Handlers = {
     "GET /cluster/backup/{id}": job,
     "PUT /cluster/backup/{id}": update_job,
     "DELETE /cluster/backup/{id}": delete_job,
-    "GET /cluster/replication": replications,
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from qlop.sim.access import Access
 from qlop.sim.faults import Fault
 from qlop.sim.ha_state import HaState
-from qlop.sim.state import Guest, Kind, Node, Seen, Storage, Task, Volume, Worker
+from qlop.sim.state import Guest, Kind, Node, Replication, Seen, Storage, Task, Volume, Worker
 from qlop.sim.wire import ApiError, LockWait, TaskError
 from qlop.sim.world import ClusterSpec
 
@@ -68,7 +68,7 @@ class World:
     faults: list[Fault] = field(default_factory=list)
     jobs: dict[str, dict[str, str]] = field(default_factory=dict)
     """Backup jobs by id."""
-    replications: dict[str, dict[str, str]] = field(default_factory=dict)
+    replications: dict[str, Replication] = field(default_factory=dict)
     firewall: dict[str, dict[str, str]] = field(default_factory=dict)
     """Firewall options by scope (``cluster``, ``node/pve1``, ``guest/100``)."""
     rules: dict[str, list[dict[str, str]]] = field(default_factory=dict)

@@ -1,7 +1,15 @@
 """Read and change a container's configuration."""
 
 from qlop.ports import Json
-from qlop.sim import drives, lxc_options, lxc_pending, qemu_config, qemu_options, volumes
+from qlop.sim import (
+    drives,
+    lxc_options,
+    lxc_pending,
+    qemu_config,
+    qemu_options,
+    replication,
+    volumes,
+)
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.state import Guest
 from qlop.sim.wire import ApiError, Row, bad_parameters
@@ -63,6 +71,7 @@ def put(call: Call) -> Json:
     is_unprivileged = guest.config.get("unprivileged") == "1"
     for names, config in ((delete, guest.config), (revert, guest.config), (list(given), given)):
         lxc_options.check_permissions(call, names, config, unprivileged=is_unprivileged, pool="")
+    replication.check_new_volumes(world, call.vmid, given)
     modified = _to_pending(call, guest, given, delete, revert)
     qemu_config.cleanup(guest)
     errors: dict[str, str] = {}

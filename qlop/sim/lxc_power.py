@@ -3,7 +3,7 @@
 import datetime as dt
 
 from qlop.ports import Json
-from qlop.sim import drives, ha, power, qemu_migrate, volumes
+from qlop.sim import drives, ha, power, qemu_migrate, replication, volumes
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import World, guest_lock, migration_lock
 from qlop.sim.state import Guest, Kind, Task, Volume, Worker
@@ -222,6 +222,10 @@ def _copy_volumes(
             _say(world, task, f"volume '{volume.volid}' is on shared storage '{volume.storage}'")
             continue
         _say(world, task, f"found local volume '{volume.volid}' (in current VM config)")
+        if replication.has_copy(world, volume, target):
+            yield 1.0
+            replication.refresh(world, volume, target)
+            continue
         name = call.text("target-storage") or volume.storage
         storage = volumes.on_node(world, name, target)
         copy = volumes.allocate(
@@ -250,6 +254,7 @@ def _arrive(
         volumes.drop(world, volume)
     guest.config.pop("lock", None)
     world.changed(guest)
+    replication.moved(world, guest.vmid, guest.node, target)
     guest.node = target
     world.wrote(guest)
 

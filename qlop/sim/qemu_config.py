@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from qlop.ports import Json
-from qlop.sim import drives, hotplug, qemu_disks, qemu_options
+from qlop.sim import drives, hotplug, qemu_disks, qemu_options, replication
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import guest_lock
 from qlop.sim.state import Guest, Task, Worker
@@ -179,6 +179,7 @@ def _prepared(call: Call) -> _Change:
     qemu_options.check_permissions(call, call.vmid, change.delete)
     qemu_options.check_permissions(call, call.vmid, change.params)
     qemu_disks.check_storage_access(call, change.params, call.vmid)
+    replication.check_new_volumes(call.world, call.vmid, change.params)
     _check_config(call, change)
     for option, value in change.params.items():
         qemu_options.check_device_permission(call, option, value)

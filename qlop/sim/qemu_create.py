@@ -1,7 +1,7 @@
 """Create and destroy VMs."""
 
 from qlop.ports import Json
-from qlop.sim import drives, power, qemu_disks, qemu_options, restore, volumes
+from qlop.sim import drives, power, qemu_disks, qemu_options, replication, restore, volumes
 from qlop.sim.access import denied
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import World, guest_lock
@@ -157,6 +157,8 @@ def check_destroyable(call: Call, guest: Guest) -> None:
             f"unable to remove {name} {guest.vmid} - used in HA resources and purge parameter "
             f"not set."
         )
+    if not call.flag("purge"):
+        replication.refuse_if_any(call.world, guest.vmid)
 
 
 def _destroy(call: Call, task: Task) -> Worker:

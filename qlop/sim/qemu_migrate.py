@@ -3,7 +3,7 @@
 import datetime as dt
 
 from qlop.ports import Json
-from qlop.sim import drives, ha, ha_rules, power, qemu_options, volumes
+from qlop.sim import drives, ha, ha_rules, power, qemu_options, replication, volumes
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import World, guest_lock, migration_lock
 from qlop.sim.state import Guest, Run, Task, Volume, Worker
@@ -112,6 +112,7 @@ def migrate(call: Call) -> Json:
     check_lock(guest)
     if guest.is_running and not call.flag("online"):
         raise ApiError("can't migrate running VM without --online")
+    replication.check_migration(world, guest, target, force=call.flag("force"))
     if (storage := call.get("targetstorage")) and storage != "1":
         for pair in storage.split(","):
             volumes.on_node(world, pair.rpartition(":")[2], target)
@@ -246,6 +247,11 @@ def _copy_disks(
             "copying local disk images" if not guest.is_running else "starting storage migration"
         )
     for key, volume in disks:
+        if replication.has_copy(world, volume, target):
+            log.say(f"volume '{volume.volid}' is replicated")
+            yield 1.0
+            replication.refresh(world, volume, target)
+            continue
         storage = volumes.on_node(world, _storage_for(volume, call), target)
         copy = volumes.allocate(
             world,
@@ -309,6 +315,7 @@ def _arrive(
             guest.run.devices[key] = value
         volumes.drop(world, volume)
     world.changed(guest)
+    replication.moved(world, guest.vmid, guest.node, target)
     guest.node = target
     if guest.run is not None:
         guest.run.pid = world.new_pid(target)

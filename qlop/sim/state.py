@@ -301,3 +301,33 @@ class Task:
         """Append a warning, which shows in the exit status."""
         self.warnings += 1
         self.log.append(f"WARN: {text}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Replication:
+    """A replication job, its state on the guest's node, and the log of its last run."""
+
+    id: str
+    options: dict[str, str]
+    """``target``, ``source`` and what else is configured."""
+    last_sync: int = 0
+    last_try: int = 0
+    fail_count: int = 0
+    error: str = ""
+    duration: float = 0.0
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def vmid(self) -> int:
+        """Return the guest's id."""
+        return int(self.id.partition("-")[0])
+
+    @property
+    def target(self) -> str:
+        """Return the node that gets the copies."""
+        return self.options["target"]
+
+    @property
+    def removal(self) -> str:
+        """Return how it is to be removed (``full``, ``local``); empty if it is not."""
+        return self.options.get("remove_job", "")

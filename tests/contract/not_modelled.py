@@ -12,7 +12,6 @@ REASONS: Mapping[str, str] = {
     "/api2/htmljs/version": "pages for people without the web interface",
     "/cluster/sdn": "virtual networks are laid by the network's own tools",
     "/cluster/mapping": "device mappings belong to hardware that no guest here has",
-    "/cluster/replication": "replication between local ZFS pools is not simulated",
     "/cluster/metrics": "export of metrics to other systems",
     "/cluster/notifications": "mail and webhooks of the host",
     "/cluster/acme": "certificates of the host's own web server",
