@@ -317,7 +317,9 @@ def _api(settings: Settings, metrics: Metrics) -> Iterator[ProxmoxerApi]:
         api = ProxmoxerApi(settings.api, on_call=called)
     except OSError as error:
         raise PortError(
-            ErrorKind.INVALID, f"api.ca_file {settings.api.ca_file}: {error}"
+            ErrorKind.INVALID,
+            f"api.ca_file {settings.api.ca_file}: {error.strerror or error}: it has to be a file"
+            " with the certificate of the cluster's CA (/etc/pve/pve-root-ca.pem on a node)",
         ) from error
     with contextlib.closing(api):
         yield api

@@ -78,7 +78,7 @@ def _check_claims(
             other, owner = first.setdefault(claim.value, (claim, lowered))
             if other is claim:
                 continue
-            message = f"{claim.guest} would have the {_WHAT[key]} {claim.value} of {other.guest}"
+            message = f"{claim.guest} can't have {_WHAT[key]} {claim.value}: {other.guest} has it"
             hint = f"the other is at {owner.scope.origin(other.path)}"
             if owner is lowered:
                 hint = "write {index} in it, or a list with one for each guest"
@@ -90,7 +90,7 @@ def _check_templates(services: Sequence[Lowered]) -> Iterator[Finding]:
     for lowered in services:
         for claim in lowered.vmids:
             if int(claim.value) in templates:
-                message = f"{claim.guest} would have the VMID of the template {claim.value}"
+                message = f"{claim.guest} can't have VMID {claim.value}: a template has it"
                 yield lowered.scope.error(claim.path, "duplicate-vmid", message, "use another")
 
 

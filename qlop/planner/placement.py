@@ -132,9 +132,25 @@ def _held(guest: DesiredGuest, refusals: dict[NodeName, tuple[Hold, str]]) -> He
     reasons = {hold for hold, _ in refusals.values()}
     order = (Hold.NO_CAPACITY, Hold.NO_STORAGE, Hold.NO_TEMPLATE, Hold.NO_NODE)
     reason = next((hold for hold in order if hold in reasons), Hold.NO_NODE)
-    detail = "; ".join(f"{node} {text}" for node, (_, text) in sorted(refusals.items()))
+    nodes: dict[str, list[NodeName]] = {}
+    for node, (_, text) in sorted(refusals.items()):
+        nodes.setdefault(text, []).append(node)
+    detail = "; ".join(
+        f"{those[0]} {text}" if len(those) == 1 else f"each of {', '.join(those)} {text}"
+        for text, those in nodes.items()
+    )
     return Held(
         reason=reason,
         message=f"no node can take {guest.name}: {detail or 'none is allowed'}",
-        remedy="allow other nodes in spec.placement, or free what is missing",
+        remedy=_REMEDIES[reason],
     )
+
+
+_REMEDIES = {
+    Hold.NO_CAPACITY: "ask for less, free what is missing, or allow other nodes in spec.placement",
+    Hold.NO_STORAGE: "make the storage available there, name another, or allow other nodes in"
+    " spec.placement",
+    Hold.NO_TEMPLATE: "make the template (for a local storage one on each node), or name"
+    " another in spec.source",
+    Hold.NO_NODE: "bring a node back, or allow other nodes in spec.placement",
+}

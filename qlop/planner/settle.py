@@ -53,6 +53,16 @@ _WORKERS: dict[Verb, frozenset[str]] = {
     Verb.DESTROY: frozenset({"qmdestroy", "vzdestroy"}),
 }
 
+_NOT_ARRIVED = "the request did not arrive"
+
+_UNSEEN: dict[Verb, str] = {
+    Verb.REGENERATE: "whether the drive was written can't be seen; to write the same again is"
+    " harmless",
+}
+"""What leaves no trace to tell it by, and is done again: PVE makes the cloud-init drive of the
+configuration alone, and puts it in anew (``vmconfig_update_cloudinit_drive`` in
+PVE/QemuServer.pm, PVE/QemuServer/Cloudinit.pm)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopt:
@@ -91,7 +101,7 @@ def settle(flying: Inflight, observed: Observed, now: datetime) -> Adopt | Settl
         return _settled_birth(guest, observed) if not running else None
     if tasks:
         return None
-    return Settled(ending=Ending.FAILED, message="the request did not arrive")
+    return Settled(ending=Ending.FAILED, message=_UNSEEN.get(intended.verb, _NOT_ARRIVED))
 
 
 def _settled_birth(guest: ObservedGuest, observed: Observed) -> Settled | None:

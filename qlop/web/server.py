@@ -50,7 +50,12 @@ async def serving(
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, listen.host, listen.port).start()
+        try:
+            await web.TCPSite(runner, listen.host, listen.port).start()
+        except OSError as error:
+            why = (error.strerror or str(error)).rpartition(": ")[2]
+            text = f"can't be listened on (web.listen): {why}"
+            raise OSError(error.errno, text, f"{listen.host}:{listen.port}") from error
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -321,3 +321,13 @@ def test_an_empty_file_of_manifests_is_not_the_wish_that_nothing_should_run(plac
 
     assert place.qlop("plan").returncode == 1
     assert place.cluster.changes == []
+
+
+def test_an_address_that_is_taken_is_an_error_in_words(place: Site) -> None:
+    taken = place.environment["QLOP_API_ENDPOINTS"].split()[0].removeprefix("https://")
+
+    done = place.qlop("run", QLOP_WEB_LISTEN=taken)
+
+    assert done.returncode == 1
+    text = f"error: {taken}: can't be listened on (web.listen): address already in use"
+    assert text in done.stderr

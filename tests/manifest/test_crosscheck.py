@@ -48,7 +48,7 @@ def test_a_vmid_is_taken_once_within_blocks_too() -> None:
     finding = only(result)
 
     assert (finding.code, finding.field) == ("duplicate-vmid", "spec.vmid")
-    assert finding.message == "zoo: zoo would have the VMID 10012 of web-3"
+    assert finding.message == "zoo: zoo can't have VMID 10012: web-3 has it"
     assert finding.hint == "the other is at a.yaml:15:9"
 
 
@@ -83,7 +83,7 @@ def test_replicas_can_t_share_a_fixed_address() -> None:
     nic = "networks: [{bridge: vmbr0, address: 10.0.0.5/24}]\n"
     finding = only(loaded(service(VM + "cloudInit: {}\nreplicas: 2\n" + nic)))
 
-    assert finding.message == "web: web-2 would have the address 10.0.0.5 of web-1"
+    assert finding.message == "web: web-2 can't have address 10.0.0.5: web-1 has it"
     assert finding.hint == "write {index} in it, or a list with one for each guest"
 
 

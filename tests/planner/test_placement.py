@@ -154,9 +154,8 @@ LARGE = new(memory_bytes=8 * GIB)
             LARGE,
             b.observed(nodes=SMALL_NODES),
             Hold.NO_CAPACITY,
-            "no node can take web: pve1 has 3.6GiB of memory left for guests, 8.0GiB are needed;"
-            " pve2 has 3.6GiB of memory left for guests, 8.0GiB are needed;"
-            " pve3 has 3.6GiB of memory left for guests, 8.0GiB are needed",
+            "no node can take web: each of pve1, pve2, pve3 has 3.6GiB of memory left for"
+            " guests, 8.0GiB are needed",
             id="no-memory-anywhere",
         ),
         pytest.param(
