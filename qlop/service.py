@@ -27,6 +27,8 @@ from qlop.web import server
 STANDBY_POLL = timedelta(seconds=2)
 """How often a qlop without the lease asks for it: how soon it takes over."""
 
+LEASE = "the lease another qlop holds"
+
 TIDY_EVERY = timedelta(days=1)
 
 _LOGGED_BY_EXECUTOR = frozenset(
@@ -98,13 +100,15 @@ class Service:
     async def _lead(self, lease: FileLease) -> bool:
         """Wait for the lease; return False if told to stop before it was ours."""
         while not daemon.acquire(lease, self._settings):
-            self._tell_systemd("waiting for the lease another qlop holds")
+            self._window.stands_by(LEASE)
+            self._tell_systemd(f"waiting for {LEASE}")
             try:
                 async with asyncio.timeout(STANDBY_POLL.total_seconds()):
                     await self._stopping.wait()
             except TimeoutError:
                 continue
             return False
+        self._window.begins()
         return not self._stopping.is_set()
 
     async def _work(self, parts: daemon.Parts) -> None:

@@ -39,12 +39,21 @@ class Window:
         self._order_book = order_book
         self._journal_trouble = journal_trouble
         self._started_at = clock.now()
+        self._waits_for = ""
         self._last: CycleResult | None = None
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
 
     def show(self, result: CycleResult) -> None:
         """Show this cycle from now on."""
         self._last = result
+
+    def stands_by(self, waits_for: str) -> None:
+        """Say that the daemon is alive and waits for something; again and again, as it does."""
+        self._started_at, self._waits_for = self._clock.now(), waits_for
+
+    def begins(self) -> None:
+        """Say that it waits no longer: from now on a first cycle is due."""
+        self.stands_by("")
 
     def happened(self, event: Event) -> None:
         """Add an event to those that are shown."""
@@ -55,8 +64,12 @@ class Window:
         return self._clock.now()
 
     def started_at(self) -> datetime:
-        """Return when the daemon came up."""
+        """Return when the daemon came up, or last said that it stands by."""
         return self._started_at
+
+    def waits_for(self) -> str:
+        """Return what the daemon waits for before its first cycle; empty if for nothing."""
+        return self._waits_for
 
     def interval(self) -> timedelta:
         """Return how far apart cycles are when nothing asks for one."""

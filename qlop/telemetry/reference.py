@@ -24,7 +24,8 @@ _TAIL = """
 
 | condition | means |
 |---|---|
-| `time() - qlop_last_observation_timestamp_seconds > 300` | the cluster has not been seen whole for five minutes |
+| `time() - max(qlop_last_observation_timestamp_seconds) > 300` | the cluster has not been seen whole for five minutes (one that stands by never sees it: hence `max`) |
+| `absent(qlop_leading == 1)` for 5 minutes | no qlop runs, or none holds the lease |
 | `qlop_stalled == 1` for 10 minutes | nothing is being done: `qlop status` says why |
 | `qlop_guests_ready < qlop_guests_wanted` for 30 minutes | a guest is not as wanted: `qlop explain NAME` |
 | `increase(qlop_cycles_total{outcome="failed"}[15m]) > 0` | a bug: the log has the traceback |

@@ -20,7 +20,7 @@ def why_dead(view: View) -> str:
     """Return why the daemon should be restarted; empty if it goes round.
 
     It goes round as long as cycles end, whatever they find: a cluster that can't be
-    reached is no reason for a restart.
+    reached is no reason for a restart. Nor is a lease that another one holds.
     """
     status = view.status()
     last = status.at if status is not None else view.started_at()
@@ -37,7 +37,8 @@ def why_not_ready(view: View) -> str:
         return dead
     status = view.status()
     if status is None:
-        return "starting: no cycle ended yet"
+        waiting = view.waits_for()
+        return f"standing by: waits for {waiting}" if waiting else "starting: no cycle ended yet"
     error = view.journal_error()
     if error:
         return f"the journal can't be written: {error}"

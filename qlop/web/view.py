@@ -19,7 +19,11 @@ class View(Protocol):
         ...
 
     def started_at(self) -> datetime:
-        """Return when the daemon came up."""
+        """Return when the daemon came up, or last said that it stands by."""
+        ...
+
+    def waits_for(self) -> str:
+        """Return what the daemon waits for before its first cycle; empty if for nothing."""
         ...
 
     def interval(self) -> timedelta:

@@ -103,7 +103,9 @@ def test_of_two_daemons_one_acts_and_the_other_takes_over(place: Site) -> None:
         with daemon(place) as second:
             until(second.answers, why=second.log)
             elapse(3)
-            assert second.get("/readyz")[0] == 503
+            waiting = (503, "standing by: waits for the lease another qlop holds\n")
+            assert second.get("/readyz") == waiting
+            assert second.get("/healthz") == (200, "ok\n")
             assert second.get("/status")[0] == 503
             place.declare(STEADY.replace("onBoot: true", "onBoot: false"))
             until(lambda: len(place.cluster.changes) == 1, why=first.log)

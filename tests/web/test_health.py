@@ -21,6 +21,12 @@ NEVER_SEEN = replace(worlds.STATUS, observed_at=None, stalled="the token is refu
             StaticView(the_status=None), "", "starting: no cycle ended yet", id="starting"
         ),
         pytest.param(
+            StaticView(the_status=None, the_wait="the lease"),
+            "",
+            "standing by: waits for the lease",
+            id="standing-by",
+        ),
+        pytest.param(
             StaticView(the_status=None, at=LATER),
             "no cycle ended for 2m",
             "no cycle ended for 2m",

@@ -19,6 +19,7 @@ class StaticView:
     the_source: PlanInput | None = worlds.INPUT
     the_plan: Plan | None = worlds.PLAN
     the_journal_error: str = ""
+    the_wait: str = ""
     the_order_book: str = "1:2/orders.sqlite3"
 
     def now(self) -> datetime:
@@ -26,6 +27,9 @@ class StaticView:
 
     def started_at(self) -> datetime:
         return worlds.NOW
+
+    def waits_for(self) -> str:
+        return self.the_wait
 
     def interval(self) -> timedelta:
         return timedelta(seconds=30)
