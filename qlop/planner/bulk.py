@@ -39,8 +39,9 @@ REPORT_AGE_MAX = timedelta(seconds=30)
 
 def hold(draft: Draft, guest: ObservedGuest) -> Held | None:
     """Return why a guest is left to a task at work on its whole node, None if there is none."""
-    running = [task for task in draft.source.observed.tasks if not task.exit_status]
-    for task in running:
+    for task in draft.node_tasks:
+        if task.exit_status:
+            continue
         here = task.verb in LEAVING and task.node == guest.node
         if here or task.verb in EVERYWHERE:
             return _left_to(task, guest.node if here else None)
@@ -75,7 +76,7 @@ def _is_fresh(task: ObservedTask, now: datetime) -> bool:
 
 def _after_stopall(draft: Draft, node: NodeName) -> Held | None:
     now = draft.source.now
-    for task in draft.source.observed.tasks:
+    for task in draft.node_tasks:
         if task.node != node or task.ended_at is None or not _is_fresh(task, now):
             continue
         until = task.ended_at + AFTERMATH
@@ -98,7 +99,7 @@ def _until_started(draft: Draft, guest: ObservedGuest) -> Held | None:
         return None
     now, observed = draft.source.now, draft.source.observed
     startalls = [
-        task for task in observed.tasks if task.verb == STARTALL and task.node == guest.node
+        task for task in draft.node_tasks if task.verb == STARTALL and task.node == guest.node
     ]
     for task in startalls:
         if not task.exit_status and now < task.started_at + STARTALL_MAX:

@@ -72,6 +72,8 @@ class Draft:
             for task in sorted(source.observed.tasks, key=lambda one: one.upid)
             if task.vmid is not None and not task.exit_status and task.verb not in CONSOLES
         }
+        self.node_tasks = tuple(task for task in source.observed.tasks if task.vmid is None)
+        """Those that name no guest: they may be at work on any."""
         self._next_vmid: dict[int, int] = {}
         self._reconsider_at: datetime | None = None
         for order in self.orders:
