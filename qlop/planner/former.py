@@ -6,7 +6,6 @@ given up (``orphan``). What is said here comes before that.
 
 from dataclasses import replace
 
-from qlop.model.action import ShutdownGuest
 from qlop.model.build import build_text
 from qlop.model.desired import DesiredGuest
 from qlop.model.guest import Power
@@ -17,7 +16,7 @@ from qlop.model.observed import ObservedGuest
 from qlop.model.reading import Known
 from qlop.model.rollout import Order, RollbackMode
 from qlop.model.verdict import Held, Hold
-from qlop.planner import obstacle
+from qlop.planner import obstacle, power
 from qlop.planner.draft import Draft
 from qlop.planner.ownership import mark_of
 from qlop.planner.step import Step, Steps, place_of, premise_of
@@ -99,16 +98,8 @@ def ending(
             )
         )
     assert isinstance(guest.config, Known), "ownership is proven by the configuration"
-    shutdown = ShutdownGuest(
-        subject=name,
-        vmid=guest.vmid,
-        kind=guest.kind,
-        node=guest.node,
-        grace_s=int(want.shutdown_timeout.total_seconds()),
-        force_stop=want.may_stop,
-    )
     step = Step(
-        action=shutdown,
+        action=power.shutdown(name, guest, want.shutdown_timeout, force_stop=want.may_stop),
         reason=newer,
         impact=Impact.DOWNTIME,
         premise=premise_of(guest.config.value, Power.RUNNING),

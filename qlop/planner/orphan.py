@@ -7,8 +7,9 @@ that it could be had back. Everything before the last step can be undone.
 """
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from qlop.model.action import DestroyGuest, ShutdownGuest, StartGuest
+from qlop.model.action import DestroyGuest, StartGuest
 from qlop.model.desired import DesiredGuest
 from qlop.model.guest import Power
 from qlop.model.history import Tombstone
@@ -25,7 +26,7 @@ from qlop.planner.draft import Draft
 from qlop.planner.ownership import Place, needs_seal
 from qlop.planner.step import Step, Steps, place_of, premise_of
 
-ORPHAN_SHUTDOWN_GRACE_S = 180
+ORPHAN_GRACE = timedelta(seconds=180)
 """Its manifest is gone, and with it the time-out it had: PVE's own default serves."""
 
 
@@ -188,14 +189,7 @@ def _kept(orphan: _Orphan, order: Undelete) -> Steps:
 def _shutdown(orphan: _Orphan) -> Step:
     guest = orphan.guest
     return Step(
-        action=ShutdownGuest(
-            subject=orphan.name,
-            vmid=guest.vmid,
-            kind=guest.kind,
-            node=guest.node,
-            grace_s=ORPHAN_SHUTDOWN_GRACE_S,
-            force_stop=False,
-        ),
+        action=power.shutdown(orphan.name, guest, ORPHAN_GRACE, force_stop=False),
         reason=orphan.why,
         impact=Impact.DOWNTIME,
         premise=premise_of(orphan.have, guest.power),

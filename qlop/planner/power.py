@@ -1,10 +1,12 @@
 """Decide power: start what should run, shut down what should not."""
 
+from datetime import timedelta
 from typing import assert_never
 
 from qlop.model.action import RebootGuest, ResumeGuest, ShutdownGuest, StartGuest
 from qlop.model.desired import DesiredGuest
 from qlop.model.guest import OptionValue, Power
+from qlop.model.ids import GuestName
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.option import render_properties
@@ -38,6 +40,23 @@ def plan_power(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> S
             return Steps()
         case _ as never:
             assert_never(never)
+
+
+def shutdown(
+    subject: GuestName, guest: ObservedGuest, grace: timedelta, *, force_stop: bool
+) -> ShutdownGuest:
+    """Return the shutdown of a guest, which is given ``grace`` for it.
+
+    With ``force_stop`` PVE pulls the plug after that; without, the shutdown has failed.
+    """
+    return ShutdownGuest(
+        subject=subject,
+        vmid=guest.vmid,
+        kind=guest.kind,
+        node=guest.node,
+        grace_s=int(grace.total_seconds()),
+        force_stop=force_stop,
+    )
 
 
 def reboot_step(
@@ -100,16 +119,8 @@ def _stop(want: DesiredGuest, guest: ObservedGuest, have: GuestConfig) -> Steps:
                 remedy="resume or stop it by hand, or set spec.shutdown.thenStop: true",
             )
         )
-    action = ShutdownGuest(
-        subject=want.name,
-        vmid=guest.vmid,
-        kind=want.kind,
-        node=guest.node,
-        grace_s=int(want.shutdown_timeout.total_seconds()),
-        force_stop=want.may_stop,
-    )
     step = Step(
-        action=action,
+        action=shutdown(want.name, guest, want.shutdown_timeout, force_stop=want.may_stop),
         reason=f"it is {guest.power.value} and should be stopped",
         impact=Impact.DOWNTIME,
         premise=premise_of(have, guest.power),

@@ -17,8 +17,7 @@ from qlop.model.plan import Change
 from qlop.model.reading import Known, Unknown
 from qlop.model.trial import Part, Trial
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, earlier
-from qlop.planner.power import is_ha_managed
+from qlop.planner import config, earlier, power
 from qlop.planner.step import Step, Steps, premise_of
 
 
@@ -42,7 +41,7 @@ def steps_back(
                 remedy="wait for its node's statistics, or see to it by hand",
             )
         )
-    if is_ha_managed(guest):
+    if power.is_ha_managed(guest):
         return Steps(
             held=Held(
                 reason=Hold.HA_MANAGED,
@@ -179,22 +178,14 @@ def _power(
 
 def _down(want: DesiredGuest, guest: ObservedGuest, trial: Trial) -> RebootGuest | ShutdownGuest:
     """Return how it goes down: what is unwell may not listen, and its plug may be pulled."""
-    grace_s = int(want.shutdown_timeout.total_seconds())
     if want.may_stop:
-        return ShutdownGuest(
-            subject=want.name,
-            vmid=guest.vmid,
-            kind=want.kind,
-            node=guest.node,
-            grace_s=grace_s,
-            force_stop=True,
-        )
+        return power.shutdown(want.name, guest, want.shutdown_timeout, force_stop=True)
     return RebootGuest(
         subject=want.name,
         vmid=guest.vmid,
         kind=want.kind,
         node=guest.node,
-        grace_s=grace_s,
+        grace_s=int(want.shutdown_timeout.total_seconds()),
         applies=("what was before", *sorted(trial.before)),
     )
 
