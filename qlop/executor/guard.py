@@ -62,9 +62,11 @@ async def _objection_to_beside(api: PveApi, beside: Beside) -> str:
         return f"{who}, is another one"
     if lock := sight.lock_of(config):
         return f"{who}, is locked ({lock})"
+    if beside.power is None:
+        return ""
     activity = await sight.activity_of(api, beside.kind, beside.node, beside.vmid)
-    power = activity.power
-    return "" if power is Power.STOPPED else f"{who}, is {power.value}, not stopped"
+    is_so = activity.power is beside.power
+    return "" if is_so else f"{who}, is {activity.power.value}, not {beside.power.value}"
 
 
 async def _objection_to_backup(api: PveApi, backup: ObservedBackup, vmid: VmId) -> str:

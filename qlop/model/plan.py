@@ -45,13 +45,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """Another guest, that must still be the same one, and stopped, when an action is sent."""
+    """Another guest, that must still be the same one when an action is sent.
+
+    It must then be in the state ``power`` (None: any will do).
+    """
 
     vmid: VmId
     kind: GuestKind
     node: NodeName
     mark: OwnerMark
     witness: str
+    power: Power | None = Power.STOPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

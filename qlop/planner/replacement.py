@@ -235,8 +235,9 @@ def _go_on(
     writes = consent.plan_writes(draft, bare, heir, ready)
     if writes.holds:
         return _kept_up(draft, want, guest, have, writes.holds[0])
+    written = tuple(_relying_on(guest, step) for step in writes.steps)
     if _order(draft, want) is Order.START_FIRST and not left:
-        return Steps(steps=(*writes.steps, *_start(want, heir, ready)))
+        return Steps(steps=(*written, *_start(want, heir, ready)))
     down = _down(draft, want, guest, have)
     handed = [_handing(want, guest, have, slot, heir, premised=True) for slot in left]
     start = _start(want, heir, ready)
@@ -244,8 +245,19 @@ def _go_on(
     if torn is not None:
         return Steps(held=torn)
     if down.held is not None:
-        return Steps(steps=(*writes.steps,), held=down.held)
-    return Steps(steps=(*writes.steps, *down.steps, *handed, *start))
+        return Steps(steps=written, held=down.held)
+    return Steps(steps=(*written, *down.steps, *handed, *start))
+
+
+def _relying_on(guest: ObservedGuest, step: Step) -> Step:
+    """Return a write to the heir, provided that the guest is still in charge.
+
+    The cluster's listing is up to ten seconds old: the guest may have given way since, and
+    what an heir is to be is not what it is to be then.
+    """
+    assert step.premise is not None, "the heir is there"
+    power = guest.power if guest.power is not Power.UNKNOWN else None
+    return replace(step, premise=replace(step.premise, beside=beside(guest, power)))
 
 
 def _torn(draft: Draft, handed: list[Step]) -> Held | None:

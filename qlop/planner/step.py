@@ -59,8 +59,8 @@ def premise_of(
     return Premise(mark=config.mark, witness=config.witness, power=power, backup=backup)
 
 
-def beside(guest: ObservedGuest) -> Beside:
-    """Return what must still hold of another guest of ours, stopped, when an action is sent."""
+def beside(guest: ObservedGuest, power: Power | None = Power.STOPPED) -> Beside:
+    """Return what must still hold of another guest of ours when an action is sent."""
     assert isinstance(guest.config, Known), "only guests that were read are relied on"
     config = guest.config.value
     assert config.mark is not None, "only owned guests are relied on"
@@ -70,6 +70,7 @@ def beside(guest: ObservedGuest) -> Beside:
         node=guest.node,
         mark=config.mark,
         witness=config.witness,
+        power=power,
     )
 
 

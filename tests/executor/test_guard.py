@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 
 from qlop.model.action import Verb
+from qlop.model.guest import Power
 from qlop.model.history import Ending
 from qlop.model.ids import NodeName, StorageId, VmId
+from qlop.model.plan import PlannedAction
 from qlop.model.reading import Known
 from qlop.ports import ErrorKind, Json
 from qlop.pve import parse
@@ -130,6 +132,33 @@ async def test_the_guest_beside_it_must_be_as_planned(
     text = f"web (110) on pve1: the guest beside it, {HEIR}{objection}"
     assert said(end) == (Ending.SUPERSEDED, "conflict", text)
     assert cluster.mutations == []
+
+
+def insisting_on(power: Power | None) -> PlannedAction:
+    one = planned(Verb.HAND_OVER)
+    assert one.premise is not None
+    assert one.premise.beside is not None
+    beside = replace(one.premise.beside, power=power)
+    return replace(one, premise=replace(one.premise, beside=beside))
+
+
+async def test_the_guest_beside_it_must_run_if_that_was_planned() -> None:
+    house = House(cluster := cluster_for(Verb.HAND_OVER))
+
+    end = await house.carry_out(insisting_on(Power.RUNNING))
+
+    text = f"web (110) on pve1: the guest beside it, {HEIR}, is stopped, not running"
+    assert said(end) == (Ending.SUPERSEDED, "conflict", text)
+    assert cluster.mutations == []
+
+
+async def test_the_guest_beside_it_may_be_in_any_state_if_none_was_planned() -> None:
+    house = House(cluster := cluster_for(Verb.HAND_OVER))
+    heir_runs(cluster)
+
+    await house.carry_out(insisting_on(None))
+
+    assert len(cluster.mutations) == 1
 
 
 async def test_what_does_not_care_for_power_does_not_ask() -> None:

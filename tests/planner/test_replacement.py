@@ -292,6 +292,26 @@ def test_start_first(there: list[ObservedGuest], verbs: tuple[str, ...]) -> None
     assert look.verbs(plan) == verbs
 
 
+@pytest.mark.parametrize(
+    ("power", "due"),
+    [(Power.RUNNING, Power.RUNNING), (Power.STOPPED, Power.STOPPED), (Power.UNKNOWN, None)],
+)
+def test_an_heir_is_written_to_as_long_as_the_guest_is_as_it_was_seen(
+    power: Power, due: Power | None
+) -> None:
+    """The listing is late: the guest may have given way by now."""
+    guest = old(yields=NEW, carries=("scsi1",), power=power)
+    wanted = want(DO, options={"cores": "4"})
+
+    plan, _ = planned(wanted, guest, heir())
+
+    write = plan.actions[0]
+    assert (look.verbs(plan)[0], write.action.vmid) == ("configure", HEIR)
+    assert write.premise is not None
+    assert write.premise.beside is not None
+    assert (write.premise.beside.vmid, write.premise.beside.power) == (b.WEB_VMID, due)
+
+
 def test_a_former_guest_that_somebody_started_is_shut_down() -> None:
     done = heir(SYSTEM_1, MOVED, power=Power.RUNNING)
 
