@@ -1,5 +1,6 @@
 """Follow a PVE task to its end, however long it takes to get an answer about it."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -105,6 +106,7 @@ class TaskWatch:
             warnings = [line for line in lines if line.lower().startswith("warn")]
             return TaskEnd(error=None, message=_shortened([exit_status, *warnings[-LOG_TAIL:]]))
         said = [line for line in lines if not line.startswith("TASK ERROR")]
+        said = [line for line in said if _COMPLAINS(line) and exit_status not in line] or said
         kind = port_error(_AS_IF_AT_ONCE, status=500, reason=exit_status).kind
         return TaskEnd(error=kind, message=_shortened([exit_status, *said[-LOG_TAIL:]]))
 
@@ -118,6 +120,13 @@ class TaskWatch:
         lines = reading.value if isinstance(reading, Known) else ()
         return [line.strip() for line in lines if line.strip()]
 
+
+_COMPLAINS = re.compile(
+    r"can't|cannot|could not|unable|failed|error|refused|denied|no space|no such|timeout"
+    r"|not found|does not exist",
+    re.IGNORECASE,
+).search
+"""What went wrong is said in the middle of a long log: a migration's ends with cleaning up."""
 
 _AS_IF_AT_ONCE = PveCall(method=Method.POST, route="/task")
 """A task's exit status has the words of the error that a synchronous call would give."""

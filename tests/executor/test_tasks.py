@@ -131,7 +131,27 @@ async def test_the_end_of_the_log_is_part_of_the_message() -> None:
 
     end = await house.carry_out(planned(Verb.MIGRATE))
 
-    assert end.message == "migration aborted (log: 39 | copying | no space)"
+    assert end.message == "migration aborted (log: no space)"
+
+
+async def test_what_a_log_complains_of_is_told_and_not_how_it_was_cleaned_up() -> None:
+    house = House(cluster := cluster_for(Verb.MIGRATE))
+    cluster.exit_status = "migration aborted"
+    why = "can't migrate local disk 'lvm:vm-1-disk-0': storage 'lvm' is not available on 'pve2'"
+    cluster.task_log = [
+        "starting migration of VM 1 to node 'pve2'",
+        why,
+        "ERROR: Problem found while scanning volumes - check log",
+        "aborting phase 1 - cleanup resources",
+        "ERROR: migration aborted (duration 00:00:01)",
+        "TASK ERROR: migration aborted",
+    ]
+
+    end = await house.carry_out(planned(Verb.MIGRATE))
+
+    assert end.message == (
+        f"migration aborted (log: {why} | ERROR: Problem found while scanning volumes - check log)"
+    )
 
 
 async def test_an_endless_log_is_cut() -> None:
