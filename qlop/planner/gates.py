@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from qlop.model.action import Verb
 from qlop.model.desired import DesiredGuest
 from qlop.model.guest import Power
 from qlop.model.ids import ActionId, GuestName, NodeName, ServiceName
@@ -9,6 +10,9 @@ from qlop.model.verdict import Held, Hold
 from qlop.planner.draft import Draft
 from qlop.planner.step import place_of
 from qlop.planner.wellness import is_down, is_uncertain
+
+_TREATMENTS = frozenset({Verb.SHUTDOWN, Verb.START, Verb.REBOOT, Verb.ROLLBACK, Verb.MIGRATE})
+"""What takes a guest down, or brings it up again."""
 
 
 @dataclass(slots=True)
@@ -23,7 +27,7 @@ class _Down:
     sick: set[GuestName] = field(default_factory=set)
     """Those that run and are unhealthy."""
     treated: set[ServiceName] = field(default_factory=set)
-    """Services of which a sick one is taken down by this plan."""
+    """Services of which a sick one is taken down by this plan, or one is down or coming up."""
 
     def add(self, want: DesiredGuest, node: NodeName | None) -> None:
         self.services.setdefault(want.service, set()).add(want.name)
@@ -39,7 +43,8 @@ def keep_budgets(draft: Draft) -> None:
     policy has them. A guest that is down or unhealthy, of which it is not known how it is,
     or that has an action in flight, uses them. One that is down needs no second share for
     its own further actions; of those that run and are unhealthy one of a service at a
-    time, since it may be the check that is wrong.
+    time, since it may be the check that is wrong: the next one when that is up again, and
+    known to be well or not.
     """
     if not draft.disrupting:
         return
@@ -76,6 +81,9 @@ def _down(draft: Draft) -> _Down:
             continue
         guest = draft.ownership.owned.get(place_of(want))
         node = guest.node if guest is not None else None
+        flying = draft.flying.get(place_of(want))
+        if flying is not None and flying.intended.verb in _TREATMENTS:
+            down.treated.add(want.service)
         if is_down(draft, want):
             down.add(want, node)
             runs = guest is not None and guest.power is Power.RUNNING
@@ -83,6 +91,7 @@ def _down(draft: Draft) -> _Down:
             (down.sick if is_sick else down.idle).add(want.name)
         elif is_uncertain(draft, want):
             down.add(want, node)
+            down.treated.add(want.service)
     return down
 
 

@@ -16,7 +16,7 @@ SPANS = st.lists(st.one_of(st.floats(0, 4), st.floats(0, 60)), max_size=8)
 
 @pytest.mark.slow  # builds two guests some dozens of times
 @pytest.mark.timeout(120)
-@reaching(REACH, cut=15, begun_late=10)
+@reaching(REACH, cut=5, begun_late=5)
 @given(SPANS)
 def test_with_the_lease_coming_and_going_all_is_built(spans: list[float]) -> None:
     """``House`` insists that each mutation finds the lease held."""

@@ -22,6 +22,7 @@ from qlop.model.action import (
     RegenerateCloudInit,
     ResizeDisk,
     ResumeGuest,
+    RollbackSnapshot,
     ShutdownGuest,
     StartGuest,
 )
@@ -57,12 +58,13 @@ def after(world: World, planned: PlannedAction) -> World:
     )
     return replace(
         world,
-        observed=_done(world.observed, planned),
+        observed=done(world.observed, planned),
         records=(*world.records, *lived),
     )
 
 
-def _done(observed: Observed, planned: PlannedAction) -> Observed:
+def done(observed: Observed, planned: PlannedAction) -> Observed:
+    """Return what is seen once ``planned`` is done."""
     guests = dict(observed.guests)
     vmid = planned.action.vmid
     match planned.action:
@@ -120,6 +122,8 @@ def _powered(guest: ObservedGuest, have: GuestConfig, planned: PlannedAction) ->
         case RebootGuest():
             assert guest.power is Power.RUNNING
             return applied
+        case RollbackSnapshot(start=start):
+            return replace(applied, power=Power.RUNNING if start else Power.STOPPED)
         case _:
             raise AssertionError(planned)
 

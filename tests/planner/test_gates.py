@@ -251,6 +251,7 @@ SICK, UNSURE = Condition.UNHEALTHY, Condition.UNKNOWN
         pytest.param({"web3": SICK}, [], id="one-that-is-sick-is-down"),
         pytest.param({"web3": UNSURE}, [], id="one-that-may-be-sick-counts"),
         pytest.param({"web1": SICK}, ["web-1"], id="the-sick-one-itself-may"),
+        pytest.param({"web1": SICK, "web2": UNSURE}, [], id="nor-beside-one-that-may-start"),
         pytest.param({"web1": SICK, "web2": SICK}, ["web-1"], id="one-sick-one-at-a-time"),
         pytest.param({"web1": UNSURE}, [], id="not-while-it-is-not-known"),
     ],
