@@ -27,6 +27,7 @@ from qlop.model.orders import Orders, in_force
 from qlop.model.plan import Plan, PlanInput, PlannedAction
 from qlop.model.policy import Strike
 from qlop.model.reading import Known
+from qlop.model.trial import Part
 from qlop.planner import windows
 
 _STRIKES: Mapping[type[Action], Strike] = {
@@ -85,6 +86,8 @@ def _is_allowed(source: PlanInput, orders: Orders, planned: PlannedAction) -> bo
     reserved = source.history.reservations.get((planned.service, planned.index))
     if want is None or isinstance(planned.action, CreateGuest | CloneGuest):
         return True
+    if planned.part is Part.UNDO and _is_bad(source, planned):
+        return True  # Consent was given to the change, and with it to its undoing.
     guest = source.observed.guests.get(planned.action.vmid)
     if guest is None or (reserved is not None and not reserved.ran) or _is_unsealed(guest):
         return True
@@ -101,6 +104,14 @@ def _is_allowed(source: PlanInput, orders: Orders, planned: PlannedAction) -> bo
     approval = orders.approvals.get(planned.id)
     done = source.history.repetitions.get(planned.id)
     return approval is not None and (done is None or done.at <= approval.at)
+
+
+def _is_bad(source: PlanInput, planned: PlannedAction) -> bool:
+    """Return whether the change of the guest that is acted on was judged bad."""
+    trial = source.history.trials.get((planned.service, planned.index))
+    if trial is None or trial.bad is None:
+        return False
+    return trial.vmid in {None, planned.action.vmid}
 
 
 def _said(want: DesiredGuest, planned: PlannedAction, *, gives_way: bool) -> Consent:

@@ -115,6 +115,7 @@ def crowds(draw: st.DrawFn) -> World:
     guests: list[ObservedGuest] = []
     health: dict[VmId, Health] = {}
     records: list[JournalRecord] = []
+    mostly = draw(st.sampled_from([Condition.HEALTHY, Condition.HEALTHY, Condition.UNHEALTHY]))
     for number, want in enumerate(desired.guests.values()):
         if draw(st.integers(0, 7)) == 0:
             continue
@@ -124,7 +125,7 @@ def crowds(draw: st.DrawFn) -> World:
             guest, draw(st.sampled_from(["as wanted", "option", "option", "pending"]))
         )
         guests.append(guest)
-        health |= draw(_healths(guest.vmid))
+        health |= draw(_healths(guest.vmid, mostly))
         if desired.services[want.service].rollback.disks and draw(st.booleans()):
             records += _bad(want, guest)
             guests[-1] = replace(guest, snapshots=Known((trio.snapshot(),)))
@@ -135,8 +136,8 @@ def crowds(draw: st.DrawFn) -> World:
 
 
 @st.composite
-def _healths(draw: st.DrawFn, vmid: VmId) -> dict[VmId, Health]:
-    said = draw(st.sampled_from([*[Condition.HEALTHY] * 4, *Condition, None]))
+def _healths(draw: st.DrawFn, vmid: VmId, mostly: Condition) -> dict[VmId, Health]:
+    said = draw(st.sampled_from([*[mostly] * 4, *Condition, None]))
     return {} if said is None else {vmid: trio.health(said)}
 
 

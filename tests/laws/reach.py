@@ -8,7 +8,7 @@ import hypothesis
 _DEV = 50
 """Of so many examples floors are said: those of the plainest profile."""
 
-MORE = hypothesis.settings(max_examples=150)
+MORE = hypothesis.settings(max_examples=max(150, hypothesis.settings().max_examples))
 """For laws that are quick, and meet what they are about in every sixth world or so."""
 
 Law = Callable[[], None]

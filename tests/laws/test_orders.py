@@ -24,13 +24,19 @@ from qlop.model.orders import (
     in_force,
 )
 from qlop.model.plan import Plan, PlanInput, PlannedAction
+from qlop.model.policy import Budget
 from qlop.model.reading import Known
+from qlop.model.rollout import Update
+from qlop.model.trial import Part
 from qlop.model.verdict import Held, Hold
+from qlop.model.window import Blackout
 from qlop.planner import planner, windows
 from tests import builders as b
+from tests.laws.crowds import crowds
+from tests.laws.reach import MORE, Reach, reaching
 from tests.laws.test_owned_only import is_ours
 from tests.laws.world import limit_of, run
-from tests.strategies import SERVICES, World, worlds
+from tests.strategies import NIGHT, SERVICES, WHOLE_DAY, World, worlds
 
 ENDS = st.sampled_from([b.NOW - timedelta(seconds=1), b.NOW, b.NOW + timedelta(hours=1)])
 SCOPES = st.one_of(
@@ -56,16 +62,52 @@ def heading(number: int, until: datetime) -> dict[str, object]:
     }
 
 
+_WORDS = st.sampled_from([Consent.WINDOW, Consent.ASK, Consent.DO, Consent.WARN])
+_TODAY = Blackout(first=b.NOW.date(), last=b.NOW.date(), zone="UTC", reason="audit")
+REACH = Reach()
+
+
 @st.composite
-def ordered_worlds(draw: st.DrawFn) -> World:
+def waiting_worlds(draw: st.DrawFn) -> World:
+    """A world in which much is due that needs a word: windows, black-out days, approvals."""
+    world = draw(crowds())
+    said = draw(_WORDS)
+    word = Consents(reboot=said, downtime=draw(st.sampled_from([said, Consent.ASK])))
+    opens = draw(st.sampled_from([(), (NIGHT,), (WHOLE_DAY,), (WHOLE_DAY,)]))
+    guests = {
+        name: replace(want, consents=word, windows=opens)
+        for name, want in world.desired.guests.items()
+    }
+    dark = draw(st.sampled_from([(), (), (), (_TODAY,)]))
+    policy = replace(world.desired.cluster.policy, blackouts=dark, budget=Budget())
+    cluster = replace(world.desired.cluster, policy=policy)
+    services = {
+        name: replace(service, update=Update(batch_size=9, max_unavailable=9))
+        for name, service in world.desired.services.items()
+    }
+    desired = replace(world.desired, guests=guests, services=services, cluster=cluster)
+    world = replace(world, desired=desired)
+    asked = [one.id for one in planner.plan(world.source).asks]
+    given = tuple(
+        Approve(**heading(100 + number, b.NOW + timedelta(hours=1)), action=action)  # type: ignore[arg-type]
+        for number, action in enumerate(sorted(asked))
+        if draw(st.integers(0, 3))
+    )
+    return replace(world, orders=given)
+
+
+@st.composite
+def ordered_worlds(draw: st.DrawFn, base: st.SearchStrategy[World] | None = None) -> World:
     """A world, and orders about what would be done in it without any."""
-    world = draw(worlds())
+    world = draw(worlds() if base is None else base)
     bare = planner.plan(world.source)
     waiting = sorted(planned.id for planned in bare.asks)
     found: list[Order] = []
     for number in range(draw(st.integers(0, 3))):
         head = heading(number, draw(ENDS))
-        match draw(st.sampled_from(["approve", "suspend", "freeze", "glass", "acknowledge"])):
+        match draw(
+            st.sampled_from(["approve", "approve", "suspend", "freeze", "glass", "acknowledge"])
+        ):
             case "approve" if waiting:
                 action = draw(st.sampled_from(waiting))
                 found.append(Approve(**head, action=action))  # type: ignore[arg-type]  # fields
@@ -112,7 +154,26 @@ def test_nothing_is_done_to_what_is_frozen_or_suspended(world: World) -> None:
 
 @given(ordered_worlds())
 def test_what_needs_a_word_is_done_with_it_alone(world: World) -> None:
-    """Reboots, moves and stops: each has its consent, its window, or its approval."""
+    check_words(world)
+
+
+@reaching(REACH, done=3, approved=1, in_its_window=1)
+@given(ordered_worlds(waiting_worlds()))
+@MORE
+def test_so_it_is_where_much_needs_one(world: World) -> None:
+    REACH.note("drawn")
+    REACH.note("waits", when=bool(planner.plan(world.source).asks))
+    for what in check_words(world):
+        REACH.note(what)
+
+
+def check_words(world: World) -> set[str]:
+    """Reboots, moves and stops: each has its consent, its window, or its approval.
+
+    Return by what something was done.
+    """
+    met: set[str] = set()
+    dark = world.desired.cluster.policy.blackouts
     for source, planned in steps(world):
         want = source.desired.guests.get(planned.action.subject)
         if want is None or not isinstance(
@@ -121,18 +182,23 @@ def test_what_needs_a_word_is_done_with_it_alone(world: World) -> None:
             continue
         if planned.action.kind is not want.kind or _is_new(source, planned):
             continue
+        if planned.part is Part.UNDO:
+            continue  # Consent was given to the change that is undone.
         said = _consent(want.consents, planned)
         orders = in_force(source.orders, source.now)
         emergency = any(covered(order.scope, planned) for order in orders.glasses)
         match said:
             case Consent.DO:
-                continue
+                met.add("done")
             case Consent.WINDOW:
-                assert emergency or windows.is_open(want.windows, (), source.now)
+                assert emergency or windows.is_open(want.windows, dark, source.now)
+                met.add("emergency" if emergency else "in_its_window")
             case Consent.ASK:
                 assert emergency or _approved(source, planned.id)
+                met.add("emergency" if emergency else "approved")
             case _:
                 raise AssertionError(f"{planned.id} is done although it says {said}")
+    return met
 
 
 def _consent(consents: Consents, planned: PlannedAction) -> Consent:

@@ -256,6 +256,15 @@ def test_what_was_is_written_back_and_made_to_count() -> None:
     assert all(planned.undoes for planned in plan.actions)
 
 
+def test_what_was_approved_is_undone_without_an_approval() -> None:
+    wants = trio.desired(trio.want(1, consents=b.UNASKED), rollback=AUTO)
+
+    assert answer(trio.plan(wants, observed(TRIED, web1=SICK), UNDONE, trio.LATER)) == (
+        "configure",
+        "reboot",
+    )
+
+
 def test_what_was_not_set_is_taken_away_again() -> None:
     journal = (*tried(before={"cores": ""}), judged(Judgment.BAD))
 
