@@ -173,6 +173,8 @@ def at_stake(time: Time, planned: PlannedAction) -> bool:
     return want is not None and want.power is Power.RUNNING and takes_down_now(planned)
 
 
+@pytest.mark.slow  # draws three times as many worlds as others
+@pytest.mark.timeout(120)
 @reaching(REACH, well=2, ill=1, others=1)
 @given(crowds())
 @MORE

@@ -1,5 +1,6 @@
 """Fuse: a plan that would take away too much at once is not carried out at all."""
 
+import pytest
 from hypothesis import given
 
 from qlop.model.action import DestroyGuest, MigrateGuest, MigrationMode, RebootGuest, ShutdownGuest
@@ -39,6 +40,8 @@ def check(world: World, plan: Plan) -> None:
     REACH.note("blown", when=bool(blown))
 
 
+@pytest.mark.slow  # draws three times as many worlds as others
+@pytest.mark.timeout(120)
 @reaching(REACH, struck=2, blown=1)
 @given(worlds())
 @MORE

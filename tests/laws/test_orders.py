@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,6 +158,8 @@ def test_what_needs_a_word_is_done_with_it_alone(world: World) -> None:
     check_words(world)
 
 
+@pytest.mark.slow  # draws three times as many worlds as others
+@pytest.mark.timeout(120)
 @reaching(REACH, done=3, approved=1, in_its_window=1)
 @given(ordered_worlds(waiting_worlds()))
 @MORE
