@@ -145,9 +145,6 @@ async def _helped(stage: Stage, life: Life) -> bool:
             script.do(stage.cluster, f"unlock {vmid}", now)
             script.do(stage.cluster, f"guest {vmid} destroy", now)
             return True
-        if "rescan" in held.remedy:
-            script.do(stage.cluster, f"guest {vmid} rescan", now)
-            return True
         if "delsnapshot" in held.remedy:
             at: dict[str, str | int] = {"node": "pve1", "vmid": VMID}
             at["snapname"] = stage.errand.after.snapshots
@@ -157,6 +154,9 @@ async def _helped(stage: Stage, life: Life) -> bool:
             return True
         if "attach it as" in held.remedy:
             await _attach(stage)
+            return True
+        if "rescan" in held.remedy:
+            script.do(stage.cluster, f"guest {vmid} rescan", now)
             return True
     return False
 
