@@ -21,6 +21,7 @@ from qlop.model.policy import Limits
 from qlop.model.reading import Known
 from qlop.model.rollout import RollbackMode
 from qlop.model.status import NodeStatus, Status
+from qlop.model.unseen import as_seen
 from qlop.observer.observer import Interest
 from qlop.planner import evidence, planner
 from qlop.planner.audit import audit, dropped
@@ -137,10 +138,11 @@ class Engine:
             self._settle(observed)
         if self.rounds is not None:
             observed = replace(observed, health=self.rounds.look(force.desired, observed))
+        history = self.history()
         source = PlanInput(
             desired=force.desired,
             observed=observed,
-            history=self.history(),
+            history=as_seen(history, observed.taken_at),
             now=now,
             orders=self.ordering.read(),
         )
@@ -148,7 +150,7 @@ class Engine:
         if act and self.executor is not None and self._may_act(result):
             assert result.plan is not None
             self.executor.note((*result.plan.notices, *result.plan.judgments))
-            noted = self.history() is not source.history
+            noted = self.history() is not history
             limits = force.desired.cluster.policy.limits
             started = self.executor.start(result.plan, cycle=cycle_id, seen=seen, limits=limits)
             result = replace(result, started=started, noted=noted)

@@ -100,6 +100,7 @@ def _subject(
     history: History,
 ) -> SubjectStatus:
     guest = _guest(verdict, observed)
+    flying = history.inflight.get(name)
     service, index = (want.service, want.index) if want is not None else _place_of(name, guest)
     return SubjectStatus(
         name=name,
@@ -111,7 +112,7 @@ def _subject(
         power=guest.power if guest is not None else None,
         verdict=verdict.verdict,
         warnings=verdict.warnings,
-        inflight=history.inflight.get(name),
+        inflight=flying if flying is not None and flying.ended_at is None else None,
         health=observed.health.get(guest.vmid) if guest is not None else None,
     )
 

@@ -2,7 +2,7 @@
 
 What counts is the fold: a journal without the forgotten records gives the same
 ``History``, but for how often actions were tried, kept from being sent and repeated long
-ago.
+ago, and for ends that matter only to an observation under way.
 """
 
 from collections.abc import Iterator, Sequence
@@ -164,4 +164,4 @@ def _written_roles(intended: Intended) -> Iterator[tuple[object, ...]]:
 
 
 def _without_counts(history: History) -> History:
-    return replace(history, attempts={}, unsent={}, repetitions={})
+    return replace(history, attempts={}, unsent={}, repetitions={}, ended={})

@@ -22,6 +22,9 @@ from qlop.model.trial import Attempt, Changed, Judged, Part, Trial, Trials
 LASTING = timedelta(hours=1)
 """What is wanted again only after this long had lasted: nothing is wrong with it."""
 
+LONGEST_LOOK = timedelta(minutes=5)
+"""No observation lasts as long: every read of one has a deadline, and so has the whole."""
+
 EXPECTS_SEAL = "seal"
 EXPECTS_CLOUD_INIT = "cloud-init"
 WITHOUT_EFFECT = "the task ended well, but"
@@ -167,6 +170,8 @@ class Inflight:
     ambiguous: bool = False
     doubtful_since: datetime | None = None
     """When it was last written down that the answer was lost: it was sent before that."""
+    ended_at: datetime | None = None
+    """When it ended, if it has: it is as good as in flight to a look that began before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +245,8 @@ class History:
     """Creations that broke off, until one under the same VMID comes to its end."""
     belongings: Mapping[VmId, Belonging] = field(default_factory=dict)
     """The places of guests that were made or adopted, and not destroyed or released since."""
+    ended: Mapping[GuestName, Inflight] = field(default_factory=dict)
+    """The last actions of guests that ended within ``LONGEST_LOOK`` of the last end of all."""
 
 
 def fold(records: Iterable[JournalRecord]) -> History:
@@ -268,6 +275,7 @@ class Folding:
         self._tombstones: dict[VmId, Tombstone] = {}
         self._half_made: dict[VmId, HalfMade] = {}
         self._belongings: dict[VmId, Belonging] = {}
+        self._ended: dict[GuestName, Inflight] = {}
         self._history: History | None = None
 
     def add(self, record: JournalRecord) -> None:
@@ -302,6 +310,7 @@ class Folding:
                 tombstones=dict(self._tombstones),
                 half_made=dict(self._half_made),
                 belongings=dict(self._belongings),
+                ended=dict(self._ended),
             )
         return self._history
 
@@ -344,6 +353,7 @@ class Folding:
             )
             return
         del self._inflight[intended.subject]
+        self._note_end(replace(flying, ended_at=record.at), record.at)
         if not self._is_of_former(intended):
             self._trying.end(_attempt(flying, record))
         if intended.verb in {Verb.CREATE, Verb.CLONE}:
@@ -383,6 +393,15 @@ class Folding:
                     message=record.message,
                 ),
             )
+
+    def _note_end(self, ended: Inflight, at: datetime) -> None:
+        """Remember the end for looks that began before it, and forget what is too old."""
+        self._ended = {
+            subject: one
+            for subject, one in self._ended.items()
+            if one.ended_at is not None and abs(at - one.ended_at) <= LONGEST_LOOK
+        }
+        self._ended[ended.intended.subject] = ended
 
     def _is_of_former(self, intended: Intended) -> bool:
         """Return whether an action destroys a guest whose place another one has taken."""

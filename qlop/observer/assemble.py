@@ -53,13 +53,13 @@ def guest_of(
     snapshots: Reading[tuple[ObservedSnapshot, ...]],
     *,
     override: Override | None,
-    node_online: bool,
+    told: bool,
 ) -> ObservedGuest:
     """Return a guest as the cluster shows it.
 
     The listing has name, template and memory from pvestatd, up to 10 s late and at first
     not at all; the configuration has them exactly. A guest on a node that is offline is
-    listed as running for minutes: what it does is not known.
+    listed as running for minutes: unless ``told``, what it does is not known.
     """
     power = override.power if override is not None else row.power
     have = config.value if isinstance(config, Known) else None
@@ -68,7 +68,7 @@ def guest_of(
         kind=row.kind,
         node=row.node,
         name=_name(row, have),
-        power=power if node_online else Power.UNKNOWN,
+        power=power if told else Power.UNKNOWN,
         template=row.template or (have is not None and have.options.get("template") == "1"),
         lock=row.lock,
         tags=row.tags,

@@ -7,6 +7,7 @@ very object. Everything that says "this configuration changed" ends in ``due``.
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from qlop.model.guest import Power
 from qlop.model.ids import VmId
@@ -50,6 +51,31 @@ class Seen:
     underway: bool = False
     override: Override | None = None
     guest: ObservedGuest | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Doubt:
+    """That the listing may tell of a guest what was before our last action on it ended.
+
+    It is over ``until``, if its node was heard. ``turn`` rises with every action that ends,
+    so that an answer to an earlier question is known for what it is; ``asking`` while the
+    latest question is under way.
+    """
+
+    until: datetime | None = None
+    turn: int = 0
+    heard: bool = False
+    asking: bool = False
+
+    def renew(self) -> None:
+        """Note that another action has ended."""
+        self.turn += 1
+        self.until, self.heard, self.asking = None, False, False
+
+    def begin(self) -> int:
+        """Note that its node is being asked; return which turn it is."""
+        self.asking = True
+        return self.turn
 
 
 @dataclass(slots=True)

@@ -31,7 +31,9 @@ class ObserverOptions:
     status_reads: int = 16
     """How many guests that no node has reported are asked for in one observation."""
     override: timedelta = timedelta(seconds=30)
-    """How long a guest's own word stands against the listing, which is 10 s late at most."""
+    """How long a guest's own word stands against the listing, and how long after an action on
+    it the listing is not taken at its word at all: pvestatd reports every 10 s, later on a
+    node that is busy (``update_status`` in pve-manager's ``PVE/Service/pvestatd.pm``)."""
     audit_period: timedelta = timedelta(minutes=10)
     audit_factor_with_ssh: int = 6
     backup_period: timedelta = timedelta(minutes=10)

@@ -9,7 +9,7 @@ from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known, Reading, Unknown
 from qlop.observer import assemble, collect
 from qlop.observer.assemble import Override
-from qlop.observer.memory import NOT_ASKED, NOT_READ, GuestMemory, Seen
+from qlop.observer.memory import NOT_ASKED, NOT_READ, Doubt, GuestMemory, Seen
 from qlop.observer.options import Interest, ObserverOptions
 from qlop.observer.shift import Job, Shift
 from qlop.ports import PveApi
@@ -29,6 +29,7 @@ class GuestReader:
         self._guests: dict[VmId, ObservedGuest] = {}
         self._offline: frozenset[NodeName] = frozenset()
         self._touched: set[VmId] = set()
+        self._doubts: dict[VmId, Doubt] = {}
         self._suspects: set[VmId] = set()
         self._overridden: set[VmId] = set()
         self._interest: Interest | None = None
@@ -40,8 +41,15 @@ class GuestReader:
         await self._shift.close()
 
     def touch(self, vmid: VmId) -> None:
-        """Have a guest read anew, power included, at the next ``read_due``."""
+        """Have a guest read anew, power included, at the next ``read_due``.
+
+        What the listing says of its power may be from before: for a while its own node is
+        asked in every ``read_due``, and what it does is not known unless that answers.
+        """
         self._touched.add(vmid)
+        self._doubts.setdefault(vmid, Doubt()).renew()
+        if self.memory.find(vmid) is not None:
+            self.memory.dirty.add(vmid)
 
     def note_ended(self, vmid: VmId) -> None:
         """Note that a task of a guest has ended: everything about it may have changed."""
@@ -92,8 +100,9 @@ class GuestReader:
         for vmid in touched:
             self.memory.mark_due(vmid)
             self.memory.mark_snapshots_due(vmid)
+        self._doubt_listing(now)
         self._expire_overrides(now)
-        asked = self._reachable(self._whom_to_ask(touched))
+        asked = self._reachable(self._whom_to_ask())
         due = self._reachable(
             sorted(self.memory.due, key=lambda vmid: (vmid not in touched, vmid))
         )
@@ -116,7 +125,7 @@ class GuestReader:
                 _believed(seen.config, due=seen.config_due or seen.underway),
                 _believed(seen.snapshots, due=seen.snapshots_due or seen.underway),
                 override=seen.override,
-                node_online=seen.row.node not in self._offline,
+                told=self._is_reachable(seen) and self._is_heard(vmid),
             )
             if guest != seen.guest:
                 seen.guest = guest
@@ -207,14 +216,39 @@ class GuestReader:
         self._settle_due(seen)
 
     async def _read_power(self, seen: Seen, now: datetime) -> None:
+        """Ask a guest's node; an answer from before the last end of an action is none."""
         row = seen.row
-        reading = await collect.power(self._api, row.kind, row.node, row.vmid)
-        if isinstance(reading, Unknown):
+        doubt = self._doubts.get(row.vmid)
+        turn = doubt.begin() if doubt is not None else 0
+        try:
+            reading = await collect.power(self._api, row.kind, row.node, row.vmid)
+        finally:
+            if doubt is not None:
+                doubt.asking = False
+        if isinstance(reading, Unknown) or (doubt is not None and doubt.turn != turn):
             return
+        if doubt is not None:
+            doubt.heard = True
+            self.memory.dirty.add(row.vmid)
         override = Override(
             power=reading.value[0], listed=row.power, until=now + self._options.override
         )
         self._set_override(seen, override if override.holds(seen.row, now) else None)
+
+    def _is_heard(self, vmid: VmId) -> bool:
+        doubt = self._doubts.get(vmid)
+        return doubt is None or doubt.heard
+
+    def _doubt_listing(self, now: datetime) -> None:
+        """Ask anew about guests of whom the listing may say what was before our action's end."""
+        for vmid, doubt in tuple(self._doubts.items()):
+            if doubt.until is None:
+                doubt.until = now + self._options.override
+            if (doubt.until <= now and doubt.heard) or self.memory.find(vmid) is None:
+                del self._doubts[vmid]
+                continue
+            doubt.heard = False
+            self.memory.dirty.add(vmid)
 
     def _expire_overrides(self, now: datetime) -> None:
         for vmid in tuple(self._overridden):
@@ -255,10 +289,11 @@ class GuestReader:
 
         return Job(node=seen.row.node, run=read)
 
-    def _whom_to_ask(self, touched: set[VmId]) -> list[VmId]:
-        """Return the guests whose node is to be asked what they do, the touched ones first."""
-        unreported = sorted(self.memory.unreported - self._overridden - touched)
-        return [*sorted(touched), *unreported[: self._options.status_reads]]
+    def _whom_to_ask(self) -> list[VmId]:
+        """Return the guests whose node is to be asked what they do, the doubted ones first."""
+        doubted = sorted(vmid for vmid, doubt in self._doubts.items() if not doubt.asking)
+        unreported = sorted(self.memory.unreported - self._overridden - self._doubts.keys())
+        return [*doubted, *unreported[: self._options.status_reads]]
 
     def _reachable(self, vmids: list[VmId]) -> list[Seen]:
         found = [seen for seen in map(self.memory.find, vmids) if seen is not None]

@@ -36,7 +36,9 @@ def hold(action: ActionId, history: History, policy: Policy) -> tuple[Held, date
     if repetition is None:
         return None
     at = repeat_at(repetition, policy)
-    message = f"{verb} succeeded {repetition.count} times and never lasted: something undoes it"
+    message = (
+        f"{verb} succeeded {times_text(repetition.count)} and never lasted: something undoes it"
+    )
     return _held(message, f"find out what; it is done again at {_text(at)}"), at
 
 
@@ -45,7 +47,12 @@ def _held(message: str, remedy: str) -> Held:
 
 
 def _times(failure: Failure) -> str:
-    return "once" if failure.count == 1 else f"{failure.count} times in a row"
+    return times_text(failure.count) + (" in a row" if failure.count > 1 else "")
+
+
+def times_text(count: int) -> str:
+    """Return how often, in words: once, twice, 3 times."""
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _text(at: datetime) -> str:

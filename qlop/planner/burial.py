@@ -123,8 +123,12 @@ def turn_hold(draft: Draft, guest: ObservedGuest) -> Held | None:
 
 def reprieves(draft: Draft) -> list[Reprieve]:
     """Return what takes away the tombstones that no longer stand."""
+    history = draft.source.history
     found: list[Reprieve] = []
-    for stone in draft.source.history.tombstones.values():
+    flying = {vmid for one in history.inflight.values() for vmid in one.intended.touches}
+    for stone in history.tombstones.values():
+        if stone.vmid in flying:
+            continue
         reason = _reprieved_by(draft, stone)
         if reason:
             found.append(

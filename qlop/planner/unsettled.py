@@ -1,4 +1,4 @@
-"""Leave a guest alone while an action on it has not ended."""
+"""Leave a guest alone while an action on it has not ended, or its end was not looked at."""
 
 from qlop.model.action import Verb
 from qlop.model.guest import Power
@@ -56,6 +56,13 @@ def _held(flying: Inflight) -> Held:
             reason=Hold.AMBIGUOUS,
             message=f"the answer to '{what}' was lost: whether it was done is not known yet",
             remedy="qlop looks until it knows, and does nothing to the guest before",
+        )
+    if flying.ended_at is not None:
+        return Held(
+            reason=Hold.IN_FLIGHT,
+            message=f"'{what}' ended at {flying.ended_at:%H:%M:%S} UTC, after this look at the"
+            " cluster had begun: what it did is not judged by that",
+            remedy="nothing: qlop looks again",
         )
     return Held(
         reason=Hold.IN_FLIGHT,

@@ -10,10 +10,11 @@ from qlop.model.desired import Snapshots
 from qlop.model.event import EventKind
 from qlop.model.finding import Finding, Severity
 from qlop.model.guest import Power
-from qlop.model.history import Dispatched, Ending, Finished, JournalRecord
+from qlop.model.history import EXPECTS_SEAL, Dispatched, Ending, Finished, JournalRecord
 from qlop.model.ids import ActionId, Upid, VmId
-from qlop.model.observed import ObservedTask
+from qlop.model.observed import Observed, ObservedTask
 from qlop.model.reading import Known, Unknown
+from qlop.model.verdict import Converged, Held, Hold
 from qlop.observer.observer import Interest
 from tests import builders as b
 from tests.controller.cast import Cast
@@ -111,6 +112,57 @@ async def test_manifests_are_read_only_when_asked() -> None:
     await cast.engine.cycle(read_manifests=False, act=True)
 
     assert cast.manifests.read == 1
+
+
+def just_ended(verb: Verb, expects: dict[str, str] | None = None) -> list[JournalRecord]:
+    """A journal in which an action on the web guest ended after the look had begun."""
+    clone = b.intended(Verb.CLONE, source=9000, witness=b.mark().witness, action="web/clone/1")
+    last = b.intended(verb, expects=expects)
+    soon = b.NOW + timedelta(seconds=1)
+    return [clone, b.finished(action="web/clone/1"), last, b.finished(verb, at=soon)]
+
+
+UNSEALED = b.observed(
+    b.guest(config=Known(replace(b.config(b.mark()), witness="uuid:of-pve's-making")))
+)
+
+
+@pytest.mark.parametrize(
+    ("seen", "records"),
+    [
+        pytest.param(
+            UNSEALED,
+            just_ended(Verb.CONFIGURE, {EXPECTS_SEAL: b.mark().witness}),
+            id="it-was-sealed-after-its-configuration-was-read",
+        ),
+        pytest.param(OFF, just_ended(Verb.START), id="it-was-started-after-the-listing"),
+        pytest.param(ON, just_ended(Verb.SHUTDOWN), id="it-was-shut-down-after-the-listing"),
+    ],
+)
+async def test_a_look_is_not_held_against_what_ended_after_it_began(
+    seen: Observed, records: list[JournalRecord]
+) -> None:
+    cast = Cast(WANT, [seen], records)
+
+    result = await cast.engine.cycle(read_manifests=True, act=True)
+
+    (web,) = result.status.subjects
+    assert isinstance(web.verdict, Held)
+    assert (web.verdict.reason, web.verdict.remedy) == (
+        Hold.IN_FLIGHT,
+        "nothing: qlop looks again",
+    )
+    assert (web.inflight, cast.hands.started, cast.hands.noted) == (None, [], [])
+
+
+@pytest.mark.parametrize("after_s", [1, 2])
+async def test_a_look_that_did_not_begin_before_the_end_counts(after_s: int) -> None:
+    seen = b.observed(b.guest(), taken_at=b.NOW + timedelta(seconds=after_s))
+    cast = Cast(WANT, [seen], just_ended(Verb.START))
+
+    result = await cast.engine.cycle(read_manifests=True, act=True)
+
+    assert [one.verdict for one in result.status.subjects] == [Converged()]
 
 
 async def test_a_quiet_cycle_plans_nothing_anew() -> None:

@@ -12,6 +12,7 @@ from qlop.model.history import (
     EXPECTS_CLOUD_INIT,
     EXPECTS_SEAL,
     Ending,
+    History,
     Intended,
     JournalRecord,
     fold,
@@ -140,7 +141,12 @@ def lives(draw: st.DrawFn) -> list[JournalRecord]:
 def test_the_history_is_the_same_without_what_is_forgotten(records: list[JournalRecord]) -> None:
     before, after = fold(records), fold(kept(records, 1000))
 
-    assert replace(after, attempts=before.attempts, repetitions=before.repetitions) == before
+    assert _standing(after) == _standing(before)
+
+
+def _standing(history: History) -> History:
+    """What is left of it for an observation that begins long after."""
+    return replace(history, attempts={}, repetitions={}, ended={})
 
 
 @given(lives(), st.integers(0, 30))

@@ -24,6 +24,7 @@ from qlop.model.verdict import Held, Hold
 from qlop.observer.observer import Observer
 from qlop.observer.rounds import Rounds
 from qlop.ports import Json, Method, PveCall
+from qlop.render.status import held_of
 from qlop.sim.cluster import Cluster
 from qlop.sim.inprocess import InProcessApi
 from qlop.sim.living import SimProber
@@ -103,6 +104,10 @@ class House:
     patience_s: float = 0.0
     spec: ClusterSpec = field(default_factory=hospital)
     leads: Callable[[float], bool] = always
+    read_s: float = 0.0
+    """How long the answer to a read is on its way: what it says is from before."""
+    holds: set[tuple[str, Hold]] = field(default_factory=set)
+    """Who was ever held, and why."""
     cluster: Cluster = field(init=False)
     records: list[JournalRecord] = field(default_factory=list)
     sent: list[tuple[float, str]] = field(default_factory=list)
@@ -211,6 +216,8 @@ class _Life:
             house.invariants.check(call, house.desired)
             house.sent.append((_now(), f"{call.method.value} {call.path}"))
         answer = await self._api.call(call)
+        if not call.is_mutation:
+            await asyncio.sleep(self._house.read_s)
         await self._hang_if_dead()
         return answer
 
@@ -287,6 +294,11 @@ class _Life:
 
     def _see(self, result: CycleResult) -> None:
         self._house.last = result
+        self._house.holds |= {
+            (one.name, held.reason)
+            for one in result.status.subjects
+            if (held := held_of(one)) is not None
+        }
         self._cycled.set()
 
     def _note(self, is_bug: bool, message: str) -> None:  # noqa: FBT001 - a filter

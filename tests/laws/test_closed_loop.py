@@ -11,7 +11,7 @@ from hypothesis import given
 
 from qlop.model.desired import DesiredDisk, DesiredGuest
 from qlop.model.units import GIB
-from qlop.model.verdict import Converged
+from qlop.model.verdict import Converged, Hold
 from tests import builders as b
 from tests import virtual_time
 from tests.laws.closed import House
@@ -138,6 +138,22 @@ def test_any_town_is_built_and_made_into_any_other(
         house.desired = wanted(*second)
         await settled(house)
         assert await house.stay_calm() == []
+
+    run(story())
+
+
+@pytest.mark.parametrize("read_s", [0.4, 1.1, 2.7])
+def test_nothing_is_held_against_a_guest_that_was_read_before_its_action_ended(
+    read_s: float,
+) -> None:
+    """Where answers are slow, actions end in the middle of every look."""
+
+    async def story() -> None:
+        house = House(wanted(*TOWN), read_s=read_s)
+        await settled(house)
+
+        assert converged(house), house.last
+        assert {hold for _, hold in house.holds} == {Hold.IN_FLIGHT}
 
     run(story())
 

@@ -223,7 +223,11 @@ async def test_a_touched_guest_is_asked_and_its_word_stands_against_the_listing(
 
     assert asked[path(100, "status/current")] == 1
     assert powers(touched) == powers(later) == {100: Power.STOPPED, 101: Power.RUNNING}
-    assert cluster.counted() == dict.fromkeys(IDLE, 1)
+    assert cluster.counted() == dict.fromkeys([*IDLE, path(100, "status/current")], 1)
+    await asyncio.sleep(20)
+    await eyes.observe(NOTHING)
+    await eyes.observe(NOTHING)
+    assert cluster.counted() == dict.fromkeys(IDLE, 2)
 
 
 async def test_its_word_ends_when_the_listing_agrees() -> None:
@@ -236,23 +240,62 @@ async def test_its_word_ends_when_the_listing_agrees() -> None:
 
     guest.row["status"] = "stopped"
     agreed = await eyes.observe(NOTHING)
+    await asyncio.sleep(31)
     guest.row["status"] = "running"
+    await eyes.observe(NOTHING)
     moved = await eyes.observe(NOTHING)
 
     assert (powers(agreed)[100], powers(moved)[100]) == (Power.STOPPED, Power.RUNNING)
 
 
-async def test_its_word_ends_when_the_listing_says_a_third_thing() -> None:
+@pytest.mark.parametrize("late", ["stopped", "paused", "unknown"])
+async def test_a_listing_from_before_the_end_of_an_action_does_not_count(late: str) -> None:
+    """Shut down and started at once: pvestatd tells of the stop when it is long running."""
     cluster = Cluster(guests=1)
     guest = cluster.guests[VmId(100)]
     eyes, _ = await settled(cluster)
-    guest.says = {"status": "stopped"}
+    guest.says = {"status": "running"}
     eyes.touch(VmId(100))
-    await eyes.observe(NOTHING)
+    ended = await eyes.observe(NOTHING)
+    guest.row["status"] = late
+    await asyncio.sleep(9)
 
-    guest.row["status"] = "paused"
+    later = await eyes.observe(NOTHING)
 
-    assert powers(await eyes.observe(NOTHING)) == {100: Power.PAUSED}
+    assert powers(ended) == powers(later) == {100: Power.RUNNING}
+
+
+async def test_what_a_touched_guest_does_is_not_known_before_its_node_says_so() -> None:
+    cluster = Cluster(guests=1)
+    eyes, _ = await settled(cluster)
+    route = "/nodes/{node}/qemu/{vmid}/status/current"
+    cluster.broken[route] = DOWN
+    eyes.touch(VmId(100))
+
+    unanswered = [await eyes.observe(NOTHING)]
+    await asyncio.sleep(60)
+    unanswered.append(await eyes.observe(NOTHING))
+    del cluster.broken[route]
+    answered = await eyes.observe(NOTHING)
+
+    assert [powers(seen)[100] for seen in unanswered] == [Power.UNKNOWN] * 2
+    assert powers(answered) == {100: Power.RUNNING}
+
+
+async def test_a_guest_touched_while_it_is_read_is_read_again() -> None:
+    """An action ended between question and answer: that answer is from before."""
+    cluster = Cluster(guests=1)
+    eyes, _ = await settled(cluster)
+    cluster.read_s = 1.0
+    eyes.touch(VmId(100))
+    looking = asyncio.create_task(eyes.observe(NOTHING))
+    await asyncio.sleep(0.5)
+    cluster.guests[VmId(100)].row["status"] = "stopped"
+    eyes.touch(VmId(100))
+
+    during, after = await looking, await eyes.observe(NOTHING)
+
+    assert (powers(during)[100], powers(after)[100]) == (Power.UNKNOWN, Power.STOPPED)
 
 
 async def test_its_word_ends_after_half_a_minute() -> None:

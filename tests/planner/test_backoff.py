@@ -95,7 +95,7 @@ def test_hold(records: list[JournalRecord], after_s: int, answer: look.Answer) -
             journal(False, False),
             Held(
                 reason=Hold.BACKOFF,
-                message="start failed 2 times in a row, last with: it broke",
+                message="start failed twice in a row, last with: it broke",
                 remedy="it is tried again at 2026-11-24 08:00:20 UTC",
             ),
             id="failures",

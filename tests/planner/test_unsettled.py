@@ -1,15 +1,17 @@
 """While an action on a guest has not ended, nothing else happens to the guest."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from qlop.model.action import Verb
 from qlop.model.desired import EmptySource, Placement
 from qlop.model.guest import Power
-from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord
+from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord, fold
 from qlop.model.ids import GuestName, Upid
 from qlop.model.units import GIB
+from qlop.model.unseen import as_seen
 from qlop.model.verdict import Held, Hold
 from tests import builders as b
 from tests.planner import look
@@ -78,6 +80,25 @@ def test_a_guest_that_was_called_otherwise_is_known_by_its_place() -> None:
 
     assert plan.actions == ()
     assert look.held(plan, "web-1").reason is Hold.IN_FLIGHT
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_what_ended_after_the_look_had_begun_is_not_judged_by_it(*, succeeded: bool) -> None:
+    soon = b.NOW + timedelta(seconds=1)
+    end = b.finished(Verb.START, at=soon, succeeded=succeeded)
+    history = as_seen(fold([*begun(b.intended(Verb.START)), end]), b.NOW)
+
+    plan = look.plan_of(
+        b.desired(b.desired_guest()), b.observed(b.guest(power=Power.STOPPED)), history
+    )
+
+    assert plan.actions == ()
+    assert look.verdict(plan) == Held(
+        reason=Hold.IN_FLIGHT,
+        message="'start' ended at 08:00:01 UTC, after this look at the cluster had begun: what it"
+        " did is not judged by that",
+        remedy="nothing: qlop looks again",
+    )
 
 
 NODES = [b.node(b.PVE1, memory_bytes=64 * GIB), b.node(b.PVE2, memory_bytes=10 * GIB)]
