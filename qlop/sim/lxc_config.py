@@ -3,6 +3,7 @@
 from qlop.ports import Json
 from qlop.sim import (
     drives,
+    grants,
     lxc_options,
     lxc_pending,
     qemu_config,
@@ -71,6 +72,8 @@ def put(call: Call) -> Json:
     is_unprivileged = guest.config.get("unprivileged") == "1"
     for names, config in ((delete, guest.config), (revert, guest.config), (list(given), given)):
         lxc_options.check_permissions(call, names, config, unprivileged=is_unprivileged, pool="")
+    touched = {key: guest.config[key] for key in (*given, *delete) if key in guest.config}
+    grants.check_bridges(call, touched, given)
     replication.check_new_volumes(world, call.vmid, given)
     modified = _to_pending(call, guest, given, delete, revert)
     qemu_config.cleanup(guest)

@@ -5,6 +5,7 @@ import re
 from qlop.ports import Json
 from qlop.sim import (
     drives,
+    grants,
     lxc_options,
     lxc_pending,
     power,
@@ -65,6 +66,7 @@ def create(call: Call) -> Json:
     if mounts and "rootfs" not in given:
         raise ApiError("mount points configured, but 'rootfs' not set - aborting")
     lxc_options.check_permissions(call, given, given, unprivileged=is_unprivileged, pool=pool)
+    grants.check_new_container(call, given, unprivileged=is_unprivileged)
     _check_template(call)
     for option in mounts:
         _check_mount(call, given[option])

@@ -108,8 +108,6 @@ def check_permissions(
         if option == "features":
             _check_features(call, config.get("features", ""), unprivileged=unprivileged)
             continue
-        if option == "tags":
-            continue
         if drives.is_mount(option) and option in config:
             volume = drives.parse(config[option]).get("file", "")
             if volume.startswith("/"):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from qlop.ports import Json
-from qlop.sim import drives, qemu_options, volumes
+from qlop.sim import drives, grants, qemu_options, volumes
 from qlop.sim.access import denied
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import World, guest_lock
@@ -85,6 +85,7 @@ def _plan(call: Call, newid: int, target: str) -> _Plan:
                 raise ApiError(f"parameter '{name}' not allowed for linked clones")
     section = guest.snapshots[snapname] if snapname else guest.config
     is_shared = _check_disks_access(call, section, storage_name)
+    grants.check_bridges(call, section)
     if target and not is_shared:
         raise ApiError(f"can't clone VM to node '{target}' (VM uses local storage)")
     if newid in world.guests:

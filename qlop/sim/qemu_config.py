@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from qlop.ports import Json
-from qlop.sim import drives, hotplug, qemu_disks, qemu_options, replication
+from qlop.sim import drives, grants, hotplug, qemu_disks, qemu_options, replication
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import guest_lock
 from qlop.sim.state import Guest, Task, Worker
@@ -181,8 +181,16 @@ def _prepared(call: Call) -> _Change:
     qemu_disks.check_storage_access(call, change.params, call.vmid)
     replication.check_new_volumes(call.world, call.vmid, change.params)
     _check_config(call, change)
+    old = call.guest().config
     for option, value in change.params.items():
         qemu_options.check_device_permission(call, option, value)
+    if "tags" in change.params or "tags" in change.delete:
+        grants.check_tags(call, call.vmid)
+    grants.check_rng(call, change.params)
+    touched = {key: old[key] for key in (*change.params, *change.delete) if key in old}
+    for option in change.delete:
+        qemu_options.check_device_permission(call, option, old.get(option, "socket"))
+    grants.check_bridges(call, touched, change.params)
     return change
 
 

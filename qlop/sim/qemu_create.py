@@ -1,7 +1,7 @@
 """Create and destroy VMs."""
 
 from qlop.ports import Json
-from qlop.sim import drives, power, qemu_disks, qemu_options, replication, restore, volumes
+from qlop.sim import drives, grants, power, qemu_disks, qemu_options, replication, restore, volumes
 from qlop.sim.access import denied
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import World, guest_lock
@@ -48,8 +48,12 @@ def create(call: Call) -> Json:
         config["ide2"] = f"{alias},media=cdrom"
     qemu_disks.check_storage_access(call, config, vmid)
     for option, value in config.items():
-        qemu_options.check_device_permission(call, option, value)
+        qemu_options.check_device_permission(call, option, value, pool)
     qemu_options.check_permissions(call, vmid, config, pool)
+    if "tags" in config:
+        grants.check_tags(call, vmid, pool)
+    grants.check_rng(call, config)
+    grants.check_bridges(call, config)
     refuse_taken(call, vmid)
     for key in drives.numbered(config, "net"):
         config[key] = qemu_options.print_net(world, config[key])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from qlop.sim import drives, volumes
+from qlop.sim.access import denied
 from qlop.sim.call import Call
 from qlop.sim.engine import World
 from qlop.sim.state import Guest, Volume
@@ -46,20 +47,25 @@ def check_storage_access(call: Call, params: Mapping[str, str], vmid: int) -> No
 
 
 def _check_volume_access(call: Call, volid: str, vmid: int) -> None:
-    """After ``PVE::Storage::check_volume_access``: own images, or rights on the storage."""
-    storage = volid.partition(":")[0]
+    """Refuse volumes that are not the caller's to use.
+
+    After ``check_volume_access`` (pve-storage, ``PVE/Storage.pm``).
+    """
+    storage, _, name = volid.partition(":")
     path = f"/storage/{storage}"
+    if call.may(path, "Datastore.Allocate"):
+        return
     volume = volumes.find(call.world, volid, call.node)
     owner = None if volume is None else volume.vmid
-    content = "" if volume is None else volume.content
-    is_public = content in {"iso", "vztmpl"} or ":iso/" in volid
-    if is_public and (
-        call.may(path, "Datastore.Audit") or call.may(path, "Datastore.AllocateSpace")
-    ):
-        return
-    if owner == vmid and call.may(f"/vms/{vmid}", "VM.Config.Disk"):
-        return
-    call.demand(path, "Datastore.Allocate")
+    content = name.partition("/")[0] if volume is None else volume.content
+    if content in {"iso", "vztmpl", "import"}:
+        if not call.may(path, "Datastore.AllocateSpace") and not call.may(path, "Datastore.Audit"):
+            raise denied(f"{path}, Datastore.AllocateSpace|Datastore.Audit")
+    elif owner is None:
+        raise ApiError(f"missing privileges to access {volid}")
+    elif owner != vmid:
+        call.demand(path, "Datastore.AllocateSpace" if content == "backup" else "Datastore.Audit")
+        call.demand(f"/vms/{owner}", "VM.Backup" if content == "backup" else "VM.Config.Disk")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -97,6 +97,8 @@ def check_permissions(call: Call, vmid: int, options: Iterable[str], pool: str =
                 call.demand(path, privileges[0])
             continue
         call.demand(path, *privileges)
+        if option == "startup":  # It changes what the host does when it boots.
+            call.demand("/", "Sys.Modify")
 
 
 def _privileges(option: str) -> tuple[str, ...] | None:
@@ -131,9 +133,9 @@ def check_drive_permission(call: Call, vmid: int, value: str) -> None:
         call.demand(path, "VM.Config.Disk")
 
 
-def check_device_permission(call: Call, option: str, value: str) -> None:
-    """Refuse host devices to anybody but root."""
-    if call.who.is_root:
+def check_device_permission(call: Call, option: str, value: str, pool: str = "") -> None:
+    """Refuse host devices to anybody but root, and all others without ``VM.Config.HWType``."""
+    if call.who.is_root or not re.fullmatch(r"(?:hostpci|usb|serial|parallel)\d+", option):
         return
     if re.fullmatch(r"hostpci\d+", option) and "mapping=" not in value:
         raise ApiError(f"only root can set '{option}' config for non-mapped devices")
@@ -141,6 +143,12 @@ def check_device_permission(call: Call, option: str, value: str) -> None:
         raise ApiError(f"only root can set '{option}' config for real devices")
     if re.fullmatch(r"serial\d+|parallel\d+", option) and value != "socket":
         raise ApiError(f"only root can set '{option}' config for real devices")
+    if not (pool and call.may(f"/pool/{pool}", "VM.Config.HWType")):
+        call.demand(f"/vms/{call.vmid}", "VM.Config.HWType")
+    mapping = drives.parse(value, "host").get("mapping")
+    if mapping is not None:
+        kind = "pci" if option.startswith("hostpci") else "usb"
+        call.demand(f"/mapping/{kind}/{mapping}", "Mapping.Use")
 
 
 def exists(option: str) -> bool:
