@@ -152,6 +152,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
             is_leading=lambda: True,
             on_event=lambda _: None,
             ordering=Ordering(book),
+            caller=settings.api.token_id,
             rounds=rounds,
         )
         parts = Parts(
@@ -289,6 +290,7 @@ def _assemble(
         is_leading=lambda: lease.is_held or not act,
         on_event=on_event,
         ordering=Ordering(book),
+        caller=settings.api.token_id,
         rounds=rounds,
     )
     return Parts(

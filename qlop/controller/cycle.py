@@ -117,6 +117,8 @@ class Engine:
     is_leading: Callable[[], bool]
     on_event: Callable[[Event], None]
     ordering: Ordering = field(default_factory=lambda: Ordering(MemoryOrderBook()))
+    caller: str = ""
+    """The token by which PVE is asked, for those who have to give it rights."""
     rounds: Feeling | None = None
     """None: nobody asks guests how they are, and of none it is known."""
     last: CycleResult | None = None
@@ -145,6 +147,7 @@ class Engine:
             history=as_seen(history, observed.taken_at),
             now=now,
             orders=self.ordering.read(),
+            caller=self.caller,
         )
         result = self._plan(source, cycle_id, force)
         if act and self.executor is not None and self._may_act(result):

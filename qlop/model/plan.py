@@ -31,6 +31,8 @@ class PlanInput:
     history: History
     now: datetime
     orders: Orders = field(default_factory=Orders)
+    caller: str = ""
+    """The user or ``user!token`` that asks PVE, empty if that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ class Hold(Enum):
     IN_FLIGHT = "in-flight"
     AMBIGUOUS = "ambiguous"
     BACKOFF = "backoff"
+    DENIED = "denied"
     NOT_OURS = "not-ours"
     ADOPTION = "adoption"
     HALF_MADE = "half-made"

@@ -6,6 +6,7 @@ from qlop.model.history import Failure, History, Repetition
 from qlop.model.ids import ActionId
 from qlop.model.policy import Policy
 from qlop.model.verdict import Held, Hold
+from qlop.planner import denied
 
 MAX_DOUBLINGS = 16
 """Beyond this the maximum has long been reached; it keeps the arithmetic small."""
@@ -18,12 +19,21 @@ FREE_REPEATS = 3
 """So often something may be undone before qlop begins to wait: people do things twice."""
 
 
-def hold(action: ActionId, history: History, policy: Policy) -> tuple[Held, datetime] | None:
-    """Return why an action must wait and until when, None if nothing ever went wrong."""
+def hold(
+    action: ActionId, history: History, policy: Policy, caller: str = ""
+) -> tuple[Held, datetime] | None:
+    """Return why an action must wait and until when, None if nothing ever went wrong.
+
+    ``caller`` is the user or token that asks PVE.
+    """
     verb = action.split("/")[1]
     waits: list[tuple[datetime, str]] = []
     failure, unsent = history.failures.get(action), history.unsent.get(action)
     if failure is not None:
+        at = failure.at + denied.PAUSE
+        refused = denied.hold(verb, failure, caller, f"it is tried again at {_text(at)}")
+        if refused is not None:
+            return refused, at
         message = f"{verb} failed {_times(failure)}, last with: {failure.message}"
         waits.append((retry_at(failure, policy), message))
     if unsent is not None:

@@ -205,7 +205,7 @@ class Draft:
         if not (history.failures or history.unsent or history.repetitions):
             return chain, None
         for position, planned in enumerate(chain):
-            waiting = backoff.hold(planned.id, history, policy)
+            waiting = backoff.hold(planned.id, history, policy, self.source.caller)
             if waiting is not None and waiting[1] > self.source.now:
                 self.wake(waiting[1])
                 return _worthwhile(chain[:position]), waiting[0]

@@ -29,7 +29,7 @@ from qlop.sim.cluster import Cluster
 from qlop.sim.inprocess import InProcessApi
 from qlop.sim.living import SimProber
 from qlop.sim.state import Guest
-from qlop.sim.world import ClusterSpec, hospital
+from qlop.sim.world import DEFAULT_TOKEN, ClusterSpec, hospital
 from qlop.telemetry.clock import SystemIds
 from tests.scenarios.invariants import Invariants
 
@@ -104,6 +104,7 @@ class House:
     patience_s: float = 0.0
     spec: ClusterSpec = field(default_factory=hospital)
     leads: Callable[[float], bool] = always
+    token: str = DEFAULT_TOKEN
     read_s: float = 0.0
     """How long the answer to a read is on its way: what it says is from before."""
     holds: set[tuple[str, Hold]] = field(default_factory=set)
@@ -186,7 +187,7 @@ class _Life:
         self._executor: Executor | None = None
         self._busy_at = 0.0
         self._clock = Clock()
-        self._api = InProcessApi(house.cluster, self._clock)
+        self._api = InProcessApi(house.cluster, self._clock, token=house.token)
         self._cycled = asyncio.Event()
 
     async def run(self, *, at_least_s: float = 0.0) -> bool:
@@ -274,6 +275,7 @@ class _Life:
             is_leading=self._leads,
             on_event=lambda _: None,
             rounds=rounds,
+            caller=house.token.partition("=")[0],
         )
         loop = Loop(
             engine=engine,

@@ -176,3 +176,100 @@ def test_an_outage_after_failures_does_not_shorten_their_wait() -> None:
 
     assert answer_at(b.NOW + timedelta(seconds=159), records) == Hold.BACKOFF
     assert answer_at(b.NOW + timedelta(seconds=160), records) == ("start",)
+
+
+def refused(message: str, *, error: str = "denied") -> list[JournalRecord]:
+    """The journal of a start that PVE refused at ``NOW``."""
+    ended = b.finished(action=START_ID, succeeded=False)
+    return [
+        b.intended(Verb.START, action=START_ID),
+        replace(ended, error=error, message=message),
+    ]
+
+
+BY_HAND = "PVE lets root@pam itself do that, and no token: do it by hand, or take it out of the"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "remedy"),
+    [
+        pytest.param(
+            "denied",
+            "Permission check failed (/, Sys.Modify)",
+            "give user and token Sys.Modify on /, as root on any node: pveum role add"
+            " QlopSysModify --privs Sys.Modify && pveum acl modify / --users qlop@pve --tokens"
+            " 'qlop@pve!daemon' --roles QlopSysModify --propagate 0",
+            id="on-the-root",
+        ),
+        pytest.param(
+            "denied",
+            "Permission check failed (/, Sys.Modify for modifying tag 'prod')",
+            "give user and token Sys.Modify on /, as root on any node: pveum role add"
+            " QlopSysModify --privs Sys.Modify && pveum acl modify / --users qlop@pve --tokens"
+            " 'qlop@pve!daemon' --roles QlopSysModify --propagate 0",
+            id="for-a-registered-tag",
+        ),
+        pytest.param(
+            "denied",
+            "Permission check failed (/vms/10000, VM.Config.Cloudinit|VM.Config.Network)",
+            "give user and token VM.Config.Cloudinit on /vms, as root on any node: pveum role"
+            " modify QlopGuests --append 1 --privs VM.Config.Cloudinit && pveum acl modify /vms"
+            " --users qlop@pve --tokens 'qlop@pve!daemon' --roles QlopGuests",
+            id="on-a-guest",
+        ),
+        pytest.param(
+            "denied",
+            "Permission check failed (/sdn/zones/dmz/vnet1/20, SDN.Use)",
+            "give user and token SDN.Use on /sdn/zones/dmz, as root on any node: pveum role"
+            " modify QlopNetwork --append 1 --privs SDN.Use && pveum acl modify /sdn/zones/dmz"
+            " --users qlop@pve --tokens 'qlop@pve!daemon' --roles QlopNetwork",
+            id="on-a-network",
+        ),
+        pytest.param(
+            "denied",
+            "Permission check failed (changing feature flags (except nesting) is only allowed"
+            " for root@pam)",
+            f"{BY_HAND} manifest",
+            id="root-itself",
+        ),
+        pytest.param(
+            "invalid",
+            "only root can set 'hookscript' config",
+            f"{BY_HAND} manifest",
+            id="root-itself-by-another-status",
+        ),
+        pytest.param(
+            "denied",
+            "Authentication failed!",
+            "see that the API token is right, enabled and not expired, and what it may do",
+            id="no-such-token",
+        ),
+    ],
+)
+def test_what_pve_refuses_is_held_with_what_to_give_to_whom(
+    error: str, message: str, remedy: str
+) -> None:
+    plan = look.plan_of(WANT, HAVE, refused(message, error=error))
+
+    assert look.verdict(plan) == Held(
+        reason=Hold.DENIED,
+        message=f"PVE refuses start: {message}",
+        remedy=f"{remedy}; it is tried again at 2026-11-24 08:05:00 UTC",
+    )
+    assert plan.reconsider_at == b.NOW + timedelta(minutes=5)
+
+
+def test_a_right_is_asked_for_whoever_asks() -> None:
+    records = refused("Permission check failed (/storage/nas, Datastore.AllocateSpace)")
+    source = replace(look.source_of(WANT, HAVE, records), caller="ops@pam")
+
+    held = look.held(look.audited(source))
+
+    assert "pveum acl modify /storage --users ops@pam --roles QlopStorage;" in held.remedy
+
+
+def test_what_is_refused_is_tried_again_seldom_and_for_ever() -> None:
+    records = refused("Permission check failed (/, Sys.Modify)")
+
+    assert answer_at(b.NOW + timedelta(seconds=299), records) == Hold.DENIED
+    assert answer_at(b.NOW + timedelta(seconds=300), records) == ("start",)
