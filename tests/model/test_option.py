@@ -15,6 +15,8 @@ from qlop.model.option import (
 from qlop.model.option_table import RULES, Form
 
 VM, CT = GuestKind.VM, GuestKind.CONTAINER
+AT_20 = {"order": "20", "up": "10"}
+"""What ``pve_parse_startup_order`` (pve-common, ``PVE/JSONSchema.pm``) makes of such a text."""
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,10 @@ VM, CT = GuestKind.VM, GuestKind.CONTAINER
     [
         pytest.param(VM, "tags", "zeta, Alpha;beta;alpha", "alpha;beta;zeta", id="tags-sorted"),
         pytest.param(VM, "tags", " ", "", id="tags-emptied-read-as-blank"),
+        pytest.param(VM, "startup", "order=20,up=10", AT_20, id="startup-with-its-key"),
+        pytest.param(VM, "startup", "up=10,20", AT_20, id="startup-in-any-order"),
+        pytest.param(CT, "startup", "20,up=10", AT_20, id="startup-without-its-key"),
+        pytest.param(CT, "startup", ",020,,up=010", AT_20, id="startup-as-pve-reads-it"),
         pytest.param(VM, "onboot", 1, "1", id="number-as-boolean"),
         pytest.param(VM, "onboot", True, "1", id="json-boolean"),
         pytest.param(VM, "onboot", "yes", "1", id="word-as-boolean"),

@@ -14,7 +14,7 @@ CREDENTIAL = f"{TOKEN}=secret"
 ROLES: Mapping[str, frozenset[str]] = {
     name: frozenset(privileges.split())
     for name, privileges in re.findall(
-        r'^pveum role add (\w+) --privs "?([^"\n]+)"?$', PAGE, re.MULTILINE
+        r'^pveum role add (\w+) --privs "?([^"#\n]+)', PAGE, re.MULTILINE
     )
 }
 OPTIONAL = "QlopSysModify"
