@@ -8,6 +8,7 @@ import typer
 from qlop.cli import options, screen
 from qlop.manifest.load import load
 from qlop.model.finding import Severity
+from qlop.model.units import counted
 from qlop.render.finding import finding_document, findings_lines
 from qlop.render.line import Span, Tone, line
 from qlop.settings import Settings
@@ -50,6 +51,7 @@ def validate(
         return options.CONVERGED if good else options.ERROR
     screen.show(findings_lines(loaded.findings))
     if loaded.desired is not None and good:
-        count = f"{len(loaded.desired.services)} services, {len(loaded.desired.guests)} guests"
+        services, guests = loaded.desired.services, loaded.desired.guests
+        count = f"{counted(len(services), 'service')}, {counted(len(guests), 'guest')}"
         screen.show([line(Span("valid", Tone.GOOD), f": {count} in {root}")])
     return options.CONVERGED if good else options.ERROR

@@ -10,6 +10,7 @@ from qlop.manifest.placeholder import sample
 from qlop.manifest.resolve import Scope
 from qlop.manifest.schema import ServiceSpec
 from qlop.model.finding import Finding
+from qlop.model.units import counted
 
 
 def check_networks(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
@@ -57,7 +58,7 @@ def _check_lists(
         ("address6", network.address6),
     ):
         if values is not None and len(values) not in {1, guests}:
-            message = f"{key} has {len(values)} entries for {guests} guests"
+            message = f"{key} has {len(values)} entries for {counted(guests, 'guest')}"
             hint = "write one for all (with {index} in it), or one for each"
             yield scope.error((*path, key), "wrong-length", message, hint)
 

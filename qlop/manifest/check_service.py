@@ -14,6 +14,7 @@ from qlop.manifest.resolve import Scope
 from qlop.manifest.schema import DEFAULT_VMID_RANGE as DEFAULT_RANGE
 from qlop.manifest.schema import ClusterSpec, ServiceSpec
 from qlop.model.finding import Finding
+from qlop.model.units import counted
 
 _NAME_MAX = 63
 """Characters of a DNS label, which a guest's name is."""
@@ -104,12 +105,14 @@ def _check_own_range(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
         return
     first, last = spec.vmid_range
     if last - first + 1 < guests:
-        message = f"vmidRange has room for {last - first + 1} guests, and there are {guests}"
+        message = (
+            f"vmidRange has room for {counted(last - first + 1, 'guest')}, and there are {guests}"
+        )
         yield scope.error(("vmidRange",), "range-too-small", message, "widen it")
     if options.is_existing(spec):
         return
     if spec.vmid is not None and not first <= spec.vmid <= last - guests + 1:
-        message = f"vmid {spec.vmid} with {guests} guests is outside of vmidRange {first}-{last}"
+        message = f"vmid {spec.vmid} with {counted(guests, 'guest')} is outside of vmidRange {first}-{last}"
         yield scope.error(("vmid",), "vmid-outside-range", message, "leave one of them out")
 
 

@@ -1,4 +1,4 @@
-"""Convert sizes and spans between what people write, what PVE writes, and numbers."""
+"""Convert sizes, spans and counts between what people write, what PVE writes, and numbers."""
 
 import re
 from datetime import timedelta
@@ -78,3 +78,8 @@ def format_span(span: timedelta) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts[:2]) or "0s"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 guest``, ``2 guests``: the noun with its plural where that is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

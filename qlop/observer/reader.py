@@ -7,6 +7,7 @@ from qlop.model.guest import Power
 from qlop.model.ids import NodeName, VmId
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known, Reading, Unknown
+from qlop.model.units import counted
 from qlop.observer import assemble, collect
 from qlop.observer.assemble import Override
 from qlop.observer.memory import NOT_ASKED, NOT_READ, Doubt, GuestMemory, Seen
@@ -110,8 +111,9 @@ class GuestReader:
         jobs += [self._reading(seen) for seen in due if not seen.underway]
         if await self._shift.work(jobs, self._options.reading_time):
             return ()
-        left = sum(seen.config_due or seen.underway for seen in due)
-        return (f"{left} guests could not be read in time; they follow",) if left else ()
+        late = sum(seen.config_due or seen.underway for seen in due)
+        text = f"{counted(late, 'guest')} could not be read in time; the next look goes on"
+        return (text,) if late else ()
 
     def renew(self) -> dict[VmId, ObservedGuest]:
         """Return all guests: the same objects, and the same mapping, where nothing changed."""

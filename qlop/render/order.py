@@ -18,7 +18,7 @@ from qlop.model.orders import (
     approval_id,
     kind_of,
 )
-from qlop.model.units import format_span
+from qlop.model.units import counted, format_span
 from qlop.render.line import Line, Span, Tone, table
 from qlop.render.plain_value import Document, plain_value
 
@@ -51,7 +51,10 @@ def what_text(order: Order) -> str:
         case BreakGlass(scope=scope):
             return f"BREAK GLASS for {scope.text()}"
         case Acknowledge(fuse=fuse, actions=actions, services=services):
-            parts = [f"{len(actions)} actions" if actions else "", ", ".join(sorted(services))]
+            parts = [
+                counted(len(actions), "action") if actions else "",
+                ", ".join(sorted(services)),
+            ]
             return f"acknowledge {fuse} ({'; '.join(part for part in parts if part)})"
         case Undelete(service=service, index=index):
             return f"undelete {service}-{index}"

@@ -12,6 +12,7 @@ from qlop.model.units import (
     KIB,
     MIB,
     TIB,
+    counted,
     format_size,
     format_span,
     parse_pve_size,
@@ -113,3 +114,10 @@ def test_a_short_span_written_is_read_back(seconds: int) -> None:
     span = timedelta(seconds=seconds)
 
     assert abs(parse_span(format_span(span)) - span) < max(span / 24, timedelta(microseconds=1))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 guests"), (1, "1 guest"), (2, "2 guests"), (11, "11 guests")]
+)
+def test_counted(number: int, text: str) -> None:
+    assert counted(number, "guest") == text

@@ -520,7 +520,7 @@ async def test_what_can_not_be_read_in_time_is_left_to_the_next_observation() ->
 
     assert (known(first), first.gaps) == (
         10,
-        ("20 guests could not be read in time; they follow",),
+        ("20 guests could not be read in time; the next look goes on",),
     )
     assert first.guests[VmId(129)].config == Unknown("not read yet")
     assert known(second) == 20
@@ -541,7 +541,7 @@ async def test_reads_that_outlast_an_observation_come_back_all_the_same() -> Non
 
     changed = Unknown("it has changed and could not be read again yet")
     assert [first.guests[VmId(vmid)].config for vmid in (100, 101)] == [changed] * 2
-    assert first.gaps == ("2 guests could not be read in time; they follow",)
+    assert first.gaps == ("2 guests could not be read in time; the next look goes on",)
     assert [config_of(second, vmid).options["memory"] for vmid in (100, 101)] == ["2048"] * 2
     assert second.gaps == ()
 

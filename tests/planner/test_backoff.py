@@ -273,3 +273,10 @@ def test_what_is_refused_is_tried_again_seldom_and_for_ever() -> None:
 
     assert answer_at(b.NOW + timedelta(seconds=299), records) == Hold.DENIED
     assert answer_at(b.NOW + timedelta(seconds=300), records) == ("start",)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(1, "once"), (2, "twice"), (3, "3 times"), (20, "20 times")]
+)
+def test_how_often(count: int, text: str) -> None:
+    assert backoff.times_text(count) == text
