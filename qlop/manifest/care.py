@@ -124,6 +124,11 @@ class Update(Part):
         description="How long after its last action a step may take to be as wanted and"
         " healthy before the rollout counts as stalled; 15m by default.",
     )
+    ready_after: fields.Seconds | None = Field(
+        None,
+        description="How long after qlop started it a guest counts as still coming up, if it has"
+        " no `health` checks that could tell; 60s by default, `0s` for not at all.",
+    )
 
 
 class Rollback(Part):

@@ -34,7 +34,7 @@ def checks(spec: ServiceSpec) -> tuple[Check, ...]:
 def update(spec: ServiceSpec) -> Update:
     """Return how changes go through a service."""
     part, plain = spec.update or care.Update.model_construct(), Update()
-    pause = part.pause_after_canary
+    pause, ready = part.pause_after_canary, part.ready_after
     return Update(
         batch_size=part.batch_size or plain.batch_size,
         canary=part.canary or plain.canary,
@@ -43,6 +43,7 @@ def update(spec: ServiceSpec) -> Update:
             plain.max_unavailable if part.max_unavailable is None else part.max_unavailable
         ),
         progress_deadline=part.progress_deadline or plain.progress_deadline,
+        ready_after=plain.ready_after if ready is None else ready,
         order=Order(part.order) if part.order is not None else plain.order,
     )
 

@@ -114,7 +114,7 @@ class GuestSpec(Part):
         None,
         max_length=10,
         description="How it is seen whether a guest does its work. Without checks one that"
-        " runs is taken for healthy.",
+        " runs is taken for healthy, after `update.readyAfter`. See [health](health.md).",
     )
     rollback: care.Rollback | None = Field(
         None, description="What becomes of a change that leaves a guest unhealthy."

@@ -21,7 +21,8 @@ class Update:
     First ``canary`` guests, then ``pause_after_canary``, then ``batch_size`` at a time; a
     step begins when the one before is as wanted and healthy. One that is not within
     ``progress_deadline`` of its last action stalls the rollout. Whatever the cause, no
-    more than ``max_unavailable`` are taken down. ``order`` is that of replacements.
+    more than ``max_unavailable`` are taken down. ``order`` is that of replacements. A guest
+    without checks is taken for ready ``ready_after`` so long after it was started.
     """
 
     batch_size: int = 1
@@ -29,6 +30,8 @@ class Update:
     pause_after_canary: timedelta = timedelta(0)
     max_unavailable: int = 1
     progress_deadline: timedelta = timedelta(minutes=15)
+    ready_after: timedelta = timedelta(seconds=60)
+    """As long as failures of checks don't count after a start: so long a guest may boot."""
     order: Order = Order.STOP_FIRST
 
 

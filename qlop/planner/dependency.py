@@ -12,7 +12,7 @@ from qlop.model.verdict import Held, Hold
 from qlop.planner.draft import Draft
 from qlop.planner.rollout import is_visible, not_done
 from qlop.planner.step import place_of
-from qlop.planner.wellness import wellness_of
+from qlop.planner.wellness import readiness_of
 
 
 def keep_dependencies(draft: Draft) -> None:
@@ -81,7 +81,7 @@ def _start_hold(draft: Draft, needed: ServiceName) -> Held | None:
     unwell = {
         want.name: message
         for want in running
-        for condition, message in (wellness_of(draft, want),)
+        for condition, message in (readiness_of(draft, want),)
         if condition is not Condition.HEALTHY
     }
     if len(unwell) < len(running) and len(unwell) <= service.update.max_unavailable:

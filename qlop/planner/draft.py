@@ -22,6 +22,9 @@ from qlop.planner.windows import is_open, next_change
 CONSOLES = frozenset({"vncproxy", "vncshell", "termproxy", "spiceproxy", "spiceshell"})
 """Tasks that only watch a guest: they run as long as somebody has its console open."""
 
+_RAISING = frozenset(verb.value for verb in (Verb.START, Verb.RESUME, Verb.REBOOT, Verb.ROLLBACK))
+"""After these a guest comes up."""
+
 
 class Draft:
     """What has been decided so far about one ``PlanInput``."""
@@ -74,6 +77,8 @@ class Draft:
         }
         self.node_tasks = tuple(task for task in source.observed.tasks if task.vmid is None)
         """Those that name no guest: they may be at work on any."""
+        self.raised = _raised(source)
+        """When each guest was last started or rebooted by us, by its name."""
         self._next_vmid: dict[int, int] = {}
         self._reconsider_at: datetime | None = None
         for order in self.orders:
@@ -229,3 +234,12 @@ def _reserved(source: PlanInput) -> frozenset[VmId]:
     asked = {guest.vmid for guest in source.desired.guests.values() if guest.vmid is not None}
     given = {reserved.vmid for reserved in source.history.reservations.values()}
     return frozenset(asked | given)
+
+
+def _raised(source: PlanInput) -> dict[str, datetime]:
+    found: dict[str, datetime] = {}
+    for action, done in source.history.repetitions.items():
+        subject, verb, _ = action.split("/")
+        if verb in _RAISING:
+            found[subject] = max(done.at, found.get(subject, done.at))
+    return found

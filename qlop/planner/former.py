@@ -20,7 +20,7 @@ from qlop.planner import obstacle, power
 from qlop.planner.draft import Draft
 from qlop.planner.ownership import mark_of
 from qlop.planner.step import Step, Steps, place_of, premise_of
-from qlop.planner.wellness import wellness_of
+from qlop.planner.wellness import readiness_of
 
 
 def lost_hold(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Held | None:
@@ -34,7 +34,7 @@ def after(draft: Draft, want: DesiredGuest, wanted: Steps) -> Steps:
     formers = draft.ownership.formers.get(place_of(want), ())
     if not formers or wanted.steps or wanted.held is not None or want.power is not Power.RUNNING:
         return wanted
-    condition, why = wellness_of(draft, want)
+    condition, why = readiness_of(draft, want)
     if condition is not Condition.UNHEALTHY:
         return wanted
     old = formers[-1]
@@ -69,7 +69,7 @@ def ending(
     Start-first it serves until the one that took its place is healthy. Stop-first somebody
     started it: two would have its addresses.
     """
-    condition, why = wellness_of(draft, want)
+    condition, why = readiness_of(draft, want)
     order = draft.source.desired.services[want.service].update.order
     newer = text(draft, guest)
     if guest.power is Power.STOPPED:

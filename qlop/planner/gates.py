@@ -9,7 +9,7 @@ from qlop.model.ids import ActionId, GuestName, NodeName, ServiceName
 from qlop.model.verdict import Held, Hold
 from qlop.planner.draft import Draft
 from qlop.planner.step import place_of
-from qlop.planner.wellness import is_down, is_uncertain
+from qlop.planner.wellness import is_coming_up, is_down, is_uncertain
 
 _TREATMENTS = frozenset({Verb.SHUTDOWN, Verb.START, Verb.REBOOT, Verb.ROLLBACK, Verb.MIGRATE})
 """What takes a guest down, or brings it up again."""
@@ -26,6 +26,8 @@ class _Down:
     """Those that do not run, or have an action in flight: nothing can be taken from them."""
     sick: set[GuestName] = field(default_factory=set)
     """Those that run and are unhealthy."""
+    rising: set[GuestName] = field(default_factory=set)
+    """Those that were just started, and have no checks."""
     treated: set[ServiceName] = field(default_factory=set)
     """Services of which a sick one is taken down by this plan, or one is down or coming up."""
 
@@ -41,9 +43,9 @@ def keep_budgets(draft: Draft) -> None:
 
     There is one of each service (``maxUnavailable``), and of nodes and the cluster if the
     policy has them. A guest that is down or unhealthy, of which it is not known how it is,
-    or that has an action in flight, uses them. One that is down needs no second share for
-    its own further actions; of those that run and are unhealthy one of a service at a
-    time, since it may be the check that is wrong: the next one when that is up again, and
+    that is still coming up, or has an action in flight, uses them. One that is down needs no
+    second share for its own further actions; of those that run and are unhealthy one of a
+    service at a time, since it may be the check that is wrong: the next one when that is up again, and
     known to be well or not.
     """
     if not draft.disrupting:
@@ -92,21 +94,26 @@ def _down(draft: Draft) -> _Down:
         elif is_uncertain(draft, want):
             down.add(want, node)
             down.treated.add(want.service)
+        elif is_coming_up(draft, want):
+            down.add(want, node)
+            down.rising.add(want.name)
     return down
 
 
 def _hold(draft: Draft, want: DesiredGuest, node: NodeName, down: _Down) -> Held | None:
     service = draft.source.desired.services[want.service]
     budget = draft.source.desired.cluster.policy.budget
-    of_service = down.services.get(want.service, set())
+    itself = {want.name} & down.rising  # Nobody relies on it yet: it has a share already.
+    of_service = down.services.get(want.service, set()) - itself
     if len(of_service) >= service.update.max_unavailable:
         return _budget_hold(want.service, of_service, service.update.max_unavailable)
-    on_node = down.nodes.get(node, set())
+    on_node = down.nodes.get(node, set()) - itself
     if budget.node is not None and len(on_node) >= budget.node:
         return _policy_hold(f"on {node}", on_node, f"policy.budget.node is {budget.node}")
-    if budget.cluster is not None and len(down.all) >= budget.cluster:
+    everywhere = down.all - itself
+    if budget.cluster is not None and len(everywhere) >= budget.cluster:
         said = f"policy.budget.cluster is {budget.cluster}"
-        return _policy_hold("in the cluster", down.all, said)
+        return _policy_hold("in the cluster", everywhere, said)
     return None
 
 

@@ -28,7 +28,7 @@ from qlop.model.trial import Part
 from qlop.model.verdict import Act, Converged, Held, Hold
 from qlop.planner.draft import Draft
 from qlop.planner.step import Step, place_of
-from qlop.planner.wellness import is_down, wellness_of
+from qlop.planner.wellness import is_down, readiness_of
 from qlop.planner.windows import instant_text
 
 _PATIENT = frozenset({Hold.WINDOW, Hold.APPROVAL, Hold.SUSPENDED, Hold.FROZEN, Hold.FUSE})
@@ -77,7 +77,7 @@ def not_done(draft: Draft, want: DesiredGuest) -> str:
             pass
     if want.power is not Power.RUNNING:
         return ""
-    condition, message = wellness_of(draft, want)
+    condition, message = readiness_of(draft, want)
     return "" if condition is Condition.HEALTHY else message
 
 

@@ -69,7 +69,7 @@ def test_an_update_and_a_rollback() -> None:
     found = web(
         VM + "replicas: 9\n"
         "update: {canary: 1, pauseAfterCanary: 1h, batchSize: 3, maxUnavailable: 2,"
-        " progressDeadline: 30m}\n"
+        " progressDeadline: 30m, readyAfter: 0s}\n"
         "rollback: {mode: auto, watch: 10m, disks: true, memory: true}\n"
     )
 
@@ -79,6 +79,7 @@ def test_an_update_and_a_rollback() -> None:
         batch_size=3,
         max_unavailable=2,
         progress_deadline=timedelta(minutes=30),
+        ready_after=timedelta(0),
     )
     assert found.rollback == Rollback(
         mode=RollbackMode.AUTO, watch=timedelta(minutes=10), disks=True, memory=True

@@ -1,13 +1,16 @@
 """Services start after what they need, stop before it, and are changed when it is well."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from qlop.model.action import Verb
 from qlop.model.desired import Desired, DesiredGuest
 from qlop.model.guest import Power
 from qlop.model.health import Condition
-from qlop.model.ids import ServiceName, VmId
+from qlop.model.history import Ending, Finished
+from qlop.model.ids import ActionId, ServiceName, VmId
 from qlop.model.observed import Observed, ObservedGuest
 from qlop.model.rollout import Update
 from qlop.model.verdict import Hold
@@ -16,6 +19,7 @@ from tests.planner import look, trio
 
 DEPENDENCY = Hold.DEPENDENCY
 RUNNING, STOPPED = Power.RUNNING, Power.STOPPED
+START = ActionId("db/start/1")
 DB, APP = ServiceName("db"), ServiceName("app")
 
 
@@ -140,3 +144,25 @@ def test_a_guest_is_made_and_its_start_alone_waits() -> None:
     assert look.verbs(plan, "app")[0] == "clone"
     assert "start" not in look.verbs(plan, "app")
     assert look.held(plan, "app").reason is DEPENDENCY
+
+
+def test_what_has_no_checks_is_needed_for_a_while_before_it_counts_as_up() -> None:
+    found = town()
+    unasked = replace(found.services[DB], checks=())
+    wanted = replace(found, services={**found.services, DB: unasked})
+    started = [
+        b.intended(Verb.START, service="db", vmid=10201, action=START, at=b.NOW),
+        Finished(at=b.NOW, action=START, attempt=1, ending=Ending.SUCCEEDED),
+    ]
+
+    plan = look.plan_of(wanted, b.observed(app(STOPPED), db()), started)
+
+    assert look.held(plan, "app").message == (
+        "it needs db, and db is not healthy: it was started at 08:00:00 UTC, has no checks, and"
+        " is taken for ready at 08:01:00"
+    )
+    assert plan.reconsider_at == b.NOW + timedelta(seconds=60)
+    ready = replace(unasked, update=Update(ready_after=timedelta(0)))
+    at_once = replace(found, services={**found.services, DB: ready})
+    plan = look.plan_of(at_once, b.observed(app(STOPPED), db()), started)
+    assert "start" in look.verbs(plan, "app")

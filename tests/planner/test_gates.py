@@ -1,6 +1,7 @@
 """Not too many at once: budgets per service, and the fuse for the whole plan."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -295,3 +296,25 @@ def test_whoever_is_down_uses_the_cluster_s_budget() -> None:
     assert look.held(plan, "web-1").message == (
         "db in the cluster is down or about to be, and policy.budget.cluster is 1"
     )
+
+
+def test_a_guest_without_checks_that_was_just_started_uses_the_budget() -> None:
+    wants = trio.desired(*(want(n) for n in (1, 2, 3)), update=Update(batch_size=9), checks=())
+    early, late = b.NOW - timedelta(seconds=59), b.NOW - timedelta(seconds=60)
+
+    def rebooted(at: datetime) -> list[str]:
+        plan = look.plan_of(
+            wants, b.observed(fine(1), due(2), due(3)), trio.ended(Verb.REBOOT, at=at)
+        )
+        return [one.subject for one in look.actions(plan) if verb(one) == "reboot"]
+
+    assert rebooted(early) == []
+    assert rebooted(late) == ["web-2"]
+
+
+def test_one_that_was_just_started_needs_no_second_share() -> None:
+    wants = trio.desired(*(want(n) for n in (1, 2, 3)), update=Update(batch_size=9), checks=())
+
+    plan = look.plan_of(wants, b.observed(due(1), due(2), fine(3)), trio.ended(Verb.START))
+
+    assert [one.subject for one in look.actions(plan) if verb(one) == "reboot"] == ["web-1"]
