@@ -33,6 +33,7 @@ def check_service(
         yield from check_container(scope, spec)
     yield from check_networks(scope, spec)
     yield from _check_own_range(scope, spec)
+    yield from _check_hook(scope, spec)
     yield from _check_placement(scope, spec)
     yield from check_changes(scope, spec, cluster)
     yield from check_care(scope, spec)
@@ -114,6 +115,21 @@ def _check_own_range(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
     if spec.vmid is not None and not first <= spec.vmid <= last - guests + 1:
         message = f"vmid {spec.vmid} with {counted(guests, 'guest')} is outside of vmidRange {first}-{last}"
         yield scope.error(("vmid",), "vmid-outside-range", message, "leave one of them out")
+
+
+def _check_hook(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
+    """Yield that PVE won't take a hook script from a token, as which qlop calls it.
+
+    Of a guest that is adopted the same is there already.
+    """
+    if spec.hook_script is None or (spec.source is not None and spec.source.existing):
+        return
+    # `$check_vm_modify_config_perm` in qemu-server src/PVE/API2/Qemu.pm ("only root can set"),
+    # `check_ct_modify_config_perm` in pve-container src/PVE/LXC.pm: root@pam, and no token of it.
+    message = "PVE lets root@pam alone set hookScript, and no API token, as qlop has"
+    hint = "set it by hand in the template or on the guest, or leave it out: a failed write of it"
+    hint += " keeps the guest from being made or changed"
+    yield scope.warning(("hookScript",), "root-only", message, hint)
 
 
 def _check_placement(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:

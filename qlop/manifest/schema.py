@@ -81,7 +81,8 @@ class GuestSpec(Part):
     tablet: bool | None = Field(None, description="VM: a pointer that follows the mouse.")
     kvm: bool | None = Field(None, description="VM: hardware virtualization; on by default.")
     hook_script: fields.Volume | None = Field(
-        None, description="A snippet that PVE runs as the guest starts and stops."
+        None,
+        description="A snippet that PVE runs as the guest starts and stops. PVE lets root@pam alone set it, no API token; one that is there already may be named.",
     )
     on_boot: bool | None = Field(None, description="Start it when its node boots.")
     startup: conduct.Startup | None = Field(None, description="In which order, with what pauses.")

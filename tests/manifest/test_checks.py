@@ -249,7 +249,8 @@ ERRORS = [
         "bios: ovmf\nefiDisk: {storage: a3}\ntpm: {storage: a4}\n"
         "cloudInit: {storage: a5, userData: 'a6:s/u', vendorData: 'a7:s/v', networkData: 'a8:s/n', metaData: 'a9:s/m'}\n"
         + disk("slot: scsi0, storage: b1"),
-        [
+        [("root-only", "spec.hookScript")]
+        + [
             ("unknown-storage", f"spec.{field}")
             for field in (
                 "source.image",
@@ -296,6 +297,12 @@ def test_a_contradiction_is_an_error(spec: str, findings: list[tuple[str, str]])
 
 
 WARNINGS = [
+    (
+        "hook-script-by-a-token",
+        VM + "hookScript: local:snippets/hook.pl\n",
+        "root-only",
+        "spec.hookScript",
+    ),
     ("ovmf-without-efi-disk", EMPTY + DISK + "bios: ovmf\n", "no-efi-disk", "spec.bios"),
     ("efi-disk-without-ovmf", EMPTY + DISK + "efiDisk: {}\n", "no-effect", "spec.efiDisk"),
     (
@@ -359,6 +366,11 @@ def test_what_may_be_meant_is_a_warning(spec: str, code: str, field: str) -> Non
         pytest.param(VM + "vmid: 110\nvmidRange: 100-199\n", id="own-range"),
         pytest.param(VM + "replicas: 3\nplacement: {spread: true}\n", id="enough-nodes"),
         pytest.param(VM + "rng: {source: /dev/urandom}\n", id="rng"),
+        pytest.param(
+            "type: vm\nmemory: 1GiB\nsource: {existing: true}\nvmid: 100\n"
+            "hookScript: local:snippets/hook.pl\n",
+            id="hook-script-that-is-there",
+        ),
         pytest.param(VM + "cpu: {sockets: 2, cores: 2, vcpus: 4}\n", id="vcpus"),
     ],
 )

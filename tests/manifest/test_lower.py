@@ -42,7 +42,7 @@ LVM = StorageId("local-lvm")
 
 def desired(*documents: str) -> Desired:
     result = loaded(*documents)
-    assert result.findings == ()
+    assert [one for one in result.findings if one.code != "root-only"] == []
     assert result.desired is not None
     return result.desired
 
