@@ -31,11 +31,14 @@ class Invariants:
         world: World,
         records: list[JournalRecord],
         adopted: Callable[[], Collection[int]] = frozenset,
+        refused: Collection[int] = (),
     ) -> None:
         """Watch the mutations sent to ``world`` by a qlop whose journal is ``records``.
 
-        ``adopted`` are the VMIDs that somebody ordered to adopt.
+        ``adopted`` are the VMIDs that somebody ordered to adopt; ``refused`` those that
+        somebody takes while nobody can see it, so that PVE refuses them.
         """
+        self._refused = refused
         self._adopted = adopted
         self.broken: list[str] = []
         self._world = world
@@ -85,7 +88,7 @@ class Invariants:
             call.params.get("vmid") if call.route.endswith(("/qemu", "/lxc")) else None
         )
         if creates is not None:
-            if int(creates) in self._world.guests:
+            if int(creates) in self._world.guests and int(creates) not in self._refused:
                 self._break(f"{what} would take VMID {creates}, which is taken")
             self._made.add(int(creates))
             return

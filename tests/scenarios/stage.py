@@ -101,7 +101,9 @@ class Stage:
         self._hands = InProcessApi(self._cluster, clock, token=_HAND)
         self._script = Transcript(now_s, str(self._root))
         self._disk = Disk(records=list(self._start.records))
-        self._invariants = Invariants(self._cluster.world, self._disk.records, self._adopted)
+        self._invariants = Invariants(
+            self._cluster.world, self._disk.records, self._adopted, self._story.expect.refused
+        )
         self._api = _Counting(InProcessApi(self._cluster, clock))
         self._shared = Shared(
             api=self._api,

@@ -50,12 +50,14 @@ class Expectation:
     """What must hold at the end, besides the transcript.
 
     ``sent`` counts mutations by patterns over ``METHOD /path``; ``held`` names the reason
-    for each guest that is not as wanted; ``ready`` counts those that are.
+    for each guest that is not as wanted; ``ready`` counts those that are. ``refused`` are
+    VMIDs that somebody takes unseen, and that qlop may ask PVE for in vain.
     """
 
     sent: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, str] | None = None
     ready: int | None = None
+    refused: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,4 +144,5 @@ def _expectation(raw: dict[str, Any]) -> Expectation:
         sent={"*": sent} if isinstance(sent, int) else sent,
         held=raw.get("held"),
         ready=raw.get("ready"),
+        refused=frozenset(raw.get("refused", ())),
     )
