@@ -9,7 +9,7 @@ from qlop.model.action import Verb
 from qlop.model.desired import Desired, DesiredGuest
 from qlop.model.guest import Power
 from qlop.model.health import Condition
-from qlop.model.history import Ending, Finished
+from qlop.model.history import Ending, Finished, JournalRecord
 from qlop.model.ids import ActionId, ServiceName, VmId
 from qlop.model.observed import Observed, ObservedGuest
 from qlop.model.rollout import Update
@@ -150,7 +150,7 @@ def test_what_has_no_checks_is_needed_for_a_while_before_it_counts_as_up() -> No
     found = town()
     unasked = replace(found.services[DB], checks=())
     wanted = replace(found, services={**found.services, DB: unasked})
-    started = [
+    started: list[JournalRecord] = [
         b.intended(Verb.START, service="db", vmid=10201, action=START, at=b.NOW),
         Finished(at=b.NOW, action=START, attempt=1, ending=Ending.SUCCEEDED),
     ]
