@@ -12,8 +12,9 @@ from qlop.render.status import held_of
 
 FAILURES_MAX = 3
 """An action that failed so often in a row is not going to succeed by itself."""
-PATIENCE = timedelta(seconds=60)
-"""How long to wait, with nothing under way, for what should pass by itself."""
+PATIENCE = timedelta(seconds=90)
+"""How long to wait, with nothing under way, for what should pass by itself: longer than a
+guest without checks is given to come up (``readyAfter``, a minute)."""
 _PASSING: Final = frozenset(
     {
         Hold.AMBIGUOUS,
