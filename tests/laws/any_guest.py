@@ -107,7 +107,7 @@ class Maker:
             if not count:
                 params[name] = self.value(kind, name, spec)
                 continue
-            top = min(count, 5)
+            top = min(count, 5) if self.random.random() < 0.5 else count
             for number in self.random.sample(range(top), self.random.randint(1, min(2, top))):
                 key = f"{name}{number}"
                 params[key] = self.value(kind, key, spec)
@@ -180,7 +180,7 @@ class Maker:
         base = name.rstrip("0123456789")
         keys = formats.property_keys(f"@{base}")
         assert keys is not None, base
-        if base == "ide" and self.random.random() < 0.5:
+        if base != "virtio" and self.random.random() < (0.5 if base == "ide" else 0.1):
             return self.random.choice(["none,media=cdrom", f"{STORAGE}:cloudinit"])
         size = self.random.choice(["1", "2", "0.5", "3.25"])
         rest = [
@@ -206,15 +206,21 @@ class Maker:
 
 Special = Callable[[Maker, str], str]
 
-_NOT_OF_NEW_DISKS = frozenset({"file", "size", "format", "import-from", "media", "snapshot"})
+_NOT_OF_NEW_DISKS = frozenset({"file", "size", "import-from"})
 
 SPECIAL: Mapping[tuple[str, str], Special] = {
     **{(VM, bus): Maker.disk for bus in ("ide", "sata", "scsi", "virtio")},
     (VM, "efidisk"): lambda maker, _: maker.random.choice(
-        [f"{STORAGE}:1", f"{STORAGE}:1,efitype=4m,pre-enrolled-keys=1", f"{STORAGE}:1,efitype=2m"]
+        [
+            f"{STORAGE}:1",
+            f"{STORAGE}:1,efitype=4m,pre-enrolled-keys=1,ms-cert=2023",
+            f"{STORAGE}:1,efitype=4m,ms-cert=2011",
+            f"{STORAGE}:1,efitype=4m,ms-cert=2023w",
+            f"{STORAGE}:1,efitype=2m,format=raw",
+        ]
     ),
     (VM, "tpmstate"): lambda maker, _: maker.random.choice(
-        [f"{STORAGE}:1", f"{STORAGE}:1,version=v2.0"]
+        [f"{STORAGE}:1", f"{STORAGE}:1,version=v1.2,format=raw", f"{STORAGE}:1,version=v2.0"]
     ),
     (CONTAINER, "mp"): Maker.mount,
     (CONTAINER, "rootfs"): Maker.mount,
@@ -230,6 +236,8 @@ SPECIAL: Mapping[tuple[str, str], Special] = {
 """Options that need something which is there, or that no limit describes."""
 
 INNER: Mapping[tuple[str, str], Special] = {
+    ("", "format"): lambda *_: "raw",  # The only one that an LVM-thin pool keeps.
+    ("", "media"): lambda *_: "disk",
     ("", "bridge"): lambda maker, _: maker.random.choice(["vmbr0", "vmbr1"]),
     ("", "macaddr"): lambda maker, _: maker.mac(),
     ("", "hwaddr"): lambda maker, _: maker.mac(),
@@ -246,13 +254,14 @@ INNER: Mapping[tuple[str, str], Special] = {
     ),
 }
 
-LEFT_OUT = frozenset(
-    {
-        ("hostpci", "legacy-igd"),
-        ("usb", "host"),
-    }
-)
-"""Keys that exclude each other with what is drawn, whatever the description says."""
+LEFT_OUT: Mapping[tuple[str, str], str] = {
+    ("hostpci", "legacy-igd"): "excludes what else is drawn",
+    ("hostpci", "host"): "excludes a mapping, which is drawn",
+    ("usb", "host"): "excludes a mapping, which is drawn",
+    ("", "import-from"): "how a disk is made; its configuration never has it",
+    ("", "size"): "how large a disk is made is drawn apart",
+}
+"""Keys of property strings that are not drawn, each with the reason."""
 
 NOTES: tuple[str, ...] = (
     "The web.",
@@ -289,7 +298,12 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
     "vmstatestorage": (STORAGE,),
     "hotplug": ("0", "1", "network,disk,usb", "memory,cpu", "disk;network"),
     "cpu": ("host", "cputype=kvm64,flags=+aes;-pcid", "x86-64-v2-AES,hidden=1", "custom-mine"),
-    "machine": ("q35", "pc-i440fx-9.2+pve1", "type=q35,viommu=intel"),
+    "machine": (
+        "q35",
+        "pc-i440fx-9.2+pve1",
+        "type=q35,viommu=intel,aw-bits=39",
+        "q35,viommu=virtio,enable-s3=1,enable-s4=0",
+    ),
     "env": ("A=1", "A=1\0B=2"),
     "entrypoint": ("/sbin/init", "/bin/sh -c x"),
     "serial": ("socket", "/dev/ttyS0"),
