@@ -1,13 +1,12 @@
 """Decide whether a missing guest may be created, and under which VMID."""
 
 from qlop.model.desired import DesiredGuest
-from qlop.model.guest import GuestKind
 from qlop.model.ids import NodeName, VmId
 from qlop.model.observed import ObservedGuest
 from qlop.model.owner import OwnerMark, mark_text
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import bad, burial, existence, halfmade, ownership, placement, unread
+from qlop.planner import bad, existence, halfmade, holder, ownership, placement, unread
 from qlop.planner.draft import Draft
 from qlop.planner.step import Steps, place_of
 
@@ -135,24 +134,11 @@ def _lost_mark(draft: Draft, place: ownership.Place, guest: ObservedGuest) -> st
     return mark_text(mark)
 
 
-def _holder(draft: Draft, guest: ObservedGuest) -> str:
-    """Return for people who has a VMID: what it is, where, and whose."""
-    kind = "VM" if guest.kind is GuestKind.VM else "container"
-    sort = f"{kind} template" if guest.template else kind
-    where = f"{sort} {guest.name or '(unnamed)'} on {guest.node}"
-    place = ownership.proven_place(draft.ownership, guest)
-    if place is None:
-        return f"{where}, which is not ours"
-    names = [name for name, want in draft.source.desired.guests.items() if place_of(want) == place]
-    known = names[0] if names else burial.known_as(draft, guest, place)
-    return f"{where}, which is ours: {known}{'' if names else ', in no manifest'}"
-
-
 def _vmid(draft: Draft, want: DesiredGuest) -> VmId | Held:
     if want.vmid is not None:
         taken = draft.source.observed.guests.get(want.vmid)
         if taken is not None:
-            return existence.taken_hold(want, _holder(draft, taken))
+            return existence.taken_hold(want, holder.text(draft, taken))
         if not draft.is_free(want.vmid):
             return existence.taken_hold(want, "a guest that is being made")
         return want.vmid

@@ -7,7 +7,7 @@ from qlop.model.action import RegenerateCloudInit
 from qlop.model.consent import FREE, PLACEMENT, POWER, Consent, strictest
 from qlop.model.desired import DesiredGuest
 from qlop.model.guest import GuestKind, Power
-from qlop.model.ids import NodeName
+from qlop.model.ids import NodeName, VmId
 from qlop.model.impact import Impact
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.reading import Known
@@ -18,6 +18,7 @@ from qlop.planner import (
     consent,
     former,
     halfmade,
+    holder,
     locked,
     placement,
     power,
@@ -54,7 +55,7 @@ def needs(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Steps:
         due = replacement.waiting(draft, want, guest, have)
         if due is not None:
             return _until_replaced(draft, want, guest, have, due)
-    shape = _shape_hold(want, guest)
+    shape = _shape_hold(draft, want, guest)
     if shape is not None:
         return Steps(held=shape)
     return former.after(draft, want, _as_wanted(draft, want, guest, have))
@@ -244,7 +245,7 @@ def _template_hold(guest: ObservedGuest) -> Held | None:
     )
 
 
-def _shape_hold(want: DesiredGuest, guest: ObservedGuest) -> Held | None:
+def _shape_hold(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Held | None:
     if guest.kind is not want.kind:
         return Held(
             reason=Hold.UNSUPPORTED_CHANGE,
@@ -255,10 +256,15 @@ def _shape_hold(want: DesiredGuest, guest: ObservedGuest) -> Held | None:
         return Held(
             reason=Hold.UNSUPPORTED_CHANGE,
             message=f"it has VMID {guest.vmid} and should have {want.vmid}:"
-            " PVE can't change a VMID",
+            f" PVE can't change a VMID{_whose(draft, want.vmid)}",
             remedy=f"write vmid: {guest.vmid}, or back it up and restore it by hand",
         )
     return None
+
+
+def _whose(draft: Draft, vmid: VmId) -> str:
+    other = draft.source.observed.guests.get(vmid)
+    return "" if other is None else f"; {vmid} is that of {holder.text(draft, other)}"
 
 
 def _merged(holds: list[Held]) -> Held | None:

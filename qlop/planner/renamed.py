@@ -136,7 +136,7 @@ def _tell(draft: Draft, like: _Likeness) -> None:
     held = verdict.held if isinstance(verdict, Act) else verdict
     if isinstance(held, Held) and held.message.startswith(burial.GIVEN_UP):
         message = f"{held.message}; {_asked(like)}"
-        remedy = f"{_remedy(draft, like)}; or {held.remedy}"
+        remedy = f"{_remedy(draft, like)}; if it was not: {held.remedy}"
         draft.advise(like.name, replace(held, message=message, remedy=remedy))
 
 

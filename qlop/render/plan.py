@@ -5,7 +5,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
-from qlop.model.action import CloneGuest, CreateGuest, DestroyGuest, RebootGuest, verb_of
+from qlop.model.action import (
+    CloneGuest,
+    CreateGuest,
+    DestroyGuest,
+    RebootGuest,
+    ReplaceGuest,
+    verb_of,
+)
 from qlop.model.ids import GuestName
 from qlop.model.impact import Impact
 from qlop.model.orders import approval_id
@@ -46,11 +53,12 @@ def plan_lines(plan: Plan) -> list[Line]:
     if plan.fuses:
         lines += [*fuse_lines(plan.fuses), line()]
     if plan.asks:
-        lines += [line(Span("Waiting for approval:", Tone.STRONG)), *asks_lines(plan.asks), line()]
+        head = line(Span("Waiting for approval", Tone.STRONG), ", each by `qlop approve ID`:")
+        lines += [head, *asks_lines(plan.asks), line()]
     held = _held(plan)
     if held:
         lines.append(line(Span("Held:", Tone.STRONG)))
-        lines += held_lines(held)
+        lines += held_lines(_told_once(held, plan.asks))
         lines.append(line())
     notes = [
         (verdict.subject, verdict.verdict.note)
@@ -77,7 +85,7 @@ def summary_line(plan: Plan) -> Line:
         parts = ["nothing to do"]
     held = len(_held(plan))
     if held:
-        parts.append(f"{held} held")
+        parts.append(f"{held} held{_asked(plan)}")
     converged = sum(isinstance(one.verdict, Converged) for one in plan.verdicts.values())
     parts.append(f"{converged} converged")
     worst = max((planned.impact for planned in plan.actions), default=Impact.NONE)
@@ -89,6 +97,36 @@ def summary_line(plan: Plan) -> Line:
     return line(
         Span("Plan: ", Tone.STRONG), f"{', '.join(parts)}.", *(tail if plan.actions else [])
     )
+
+
+def _asked(plan: Plan) -> str:
+    """Return how many of the held wait for an approval, and what that would cost at worst."""
+    if not plan.asks:
+        return ""
+    waiting = len({planned.action.subject for planned in plan.asks})
+    return f" ({waiting} for an approval, {_worst(plan.asks)})"
+
+
+def _worst(asks: Sequence[PlannedAction]) -> str:
+    return f"impact: {IMPACT_WORDS[max(planned.impact for planned in asks)]}"
+
+
+def _told_once(
+    held: Sequence[tuple[SubjectVerdict, Held]], asks: Sequence[PlannedAction]
+) -> list[tuple[SubjectVerdict, Held]]:
+    """Return the holds; those that say no more than what waits for approval refer to that."""
+    reasons = {planned.action.subject: planned.reason for planned in asks}
+    above = Held(reason=Hold.APPROVAL, message="waiting for approval, see above")
+    return [
+        (verdict, above if _says_no_more(why, reasons.get(verdict.subject)) else why)
+        for verdict, why in held
+    ]
+
+
+def _says_no_more(held: Held, asked: str | None) -> bool:
+    if held.reason is not Hold.APPROVAL or asked is None:
+        return False
+    return held.message.startswith(f"{asked}; to ") and held.message.endswith("an approval")
 
 
 def held_lines(held: Sequence[tuple[SubjectVerdict, Held]]) -> list[Line]:
@@ -136,13 +174,14 @@ def asks_lines(asks: Iterable[PlannedAction]) -> list[Line]:
                 Span(approval_id(planned.id), Tone.STRONG),
                 f"  {action_text(planned.action)}",
                 Span(f"  [{IMPACT_WORDS[planned.impact]}]", IMPACT_TONES[planned.impact]),
-                Span(f"  {planned.reason}", Tone.DIM),
             )
         )
+        lines.append(line("            ", Span(f"because {planned.reason}", Tone.DIM)))
         if isinstance(planned.action, RebootGuest) and planned.action.applies:
             applied = ", ".join(map(short, planned.action.applies))
             lines.append(line(f"            in effect then: {applied}"))
-        lines += change_lines(planned.changes, indent="            ")
+        if not isinstance(planned.action, ReplaceGuest):  # Its reason says all of it.
+            lines += change_lines(planned.changes, indent="            ")
     return lines
 
 

@@ -163,10 +163,11 @@ def test_it_covers_the_whole_wave_though_a_budget_lets_through_few() -> None:
     order = acknowledged(planned(REBOOTS, Fuse(guests=0, share=0), max_unavailable=1))
     first = planned(REBOOTS, Fuse(guests=0, share=0), order, max_unavailable=1)
     done = first.actions[0].id
+    a_minute_ago = b.NOW - timedelta(minutes=1)  # It has come up again.
     history = (
-        b.intended(Verb.REBOOT, action=done),
-        Dispatched(at=b.NOW, action=done, attempt=1, upid=None),
-        Finished(at=b.NOW, action=done, attempt=1, ending=Ending.SUCCEEDED),
+        b.intended(Verb.REBOOT, action=done, at=a_minute_ago),
+        Dispatched(at=a_minute_ago, action=done, attempt=1, upid=None),
+        Finished(at=a_minute_ago, action=done, attempt=1, ending=Ending.SUCCEEDED),
     )
     left = [stopping(1), *REBOOTS[1:]]
     left[0] = (REBOOTS[0][0], left[0][1])

@@ -132,7 +132,7 @@ def test_a_stopped_one_that_was_built_is_told_how_to_go_back_alone() -> None:
 
     plan = planned(want(), there=(orphan(), built), policy=Policy())
 
-    assert look.held(plan).remedy.startswith("call it web again; or put its manifest back")
+    assert look.held(plan).remedy.startswith("call it web again; if it was not: put its")
     assert look.held(plan, "portal").reason is Hold.ADDRESS_IN_USE
 
 
