@@ -62,7 +62,8 @@ def test_who_has_a_vmid_of_ours_is_named_as_it_is_known() -> None:
     want = b.desired_guest(vmid=100)
     other = b.guest(100, name="shop", config=b.config(b.mark("db", vmid=100)))
 
-    orphaned = look.plan_of(b.desired(want), b.observed(other))
+    third = b.guest(99, config=b.config(b.mark("app", vmid=99)))
+    orphaned = look.plan_of(b.desired(want), b.observed(third, other))
     wanted = look.plan_of(b.desired(want, b.desired_guest("db")), b.observed(other))
 
     text = "VMID 100 is taken by VM shop on pve1, which is ours: "

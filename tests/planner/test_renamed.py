@@ -85,6 +85,13 @@ def test_another_guest_is_no_new_name(new: DesiredGuest) -> None:
     assert "renamed?" not in look.held(plan).message
 
 
+def test_of_an_orphan_that_became_a_template_it_is_not_asked() -> None:
+    plan = planned(want(), there=(replace(orphan(), template=True),), policy=Policy())
+
+    assert look.held(plan).reason is Hold.IS_TEMPLATE
+    assert "renamed?" not in look.held(plan).message
+
+
 def test_of_two_that_are_alike_nobody_can_say_which_it_is() -> None:
     wants = want(ip="dhcp"), want("shop", ip="dhcp")
 

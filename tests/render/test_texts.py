@@ -16,7 +16,7 @@ from qlop.model.guest import GuestKind
 from qlop.model.ids import GuestName, PoolId, VmId
 from qlop.model.observed import ObservedGuest
 from qlop.model.reading import Absent, Known, Unknown
-from qlop.model.verdict import Converged, Held, Hold
+from qlop.model.verdict import Converged, Held, Hold, SubjectVerdict
 from qlop.render import event, explain, finding, history, line, page, plan, status
 from qlop.render.plain_value import plain_value
 from tests.render import golden, worlds
@@ -390,6 +390,24 @@ def test_history_tells_what_was_ordered_in_between() -> None:
 
     golden.check("history-orders.txt", line.plain(history.history_lines(told, now=worlds.NOW)))
     assert mine == (worlds.ORDERS[1],)
+
+
+def test_what_waits_for_approval_is_told_once() -> None:
+    asked = worlds.REBOOT
+    db = asked.action.subject
+    once = Held(reason=Hold.APPROVAL, message=f"{asked.reason}; to reboot it needs an approval")
+    more = Held(reason=Hold.APPROVAL, message=f"{asked.reason}; renamed? it needs an approval")
+
+    def told(held: Held) -> list[str]:
+        verdicts = {db: SubjectVerdict(subject=db, vmid=VmId(10002), verdict=held)}
+        plan_ = replace(worlds.QUIET, asks=(asked,), verdicts=verdicts)
+        return line.plain(plan.plan_lines(plan_)).splitlines()
+
+    assert "  ! db (10002): waiting for approval, see above [approval]" in told(once)
+    assert f"  ! db (10002): {more.message} [approval]" in told(more)
+    assert told(once)[-1] == (
+        "Plan: nothing to do, 1 held (1 for an approval, impact: downtime), 0 converged."
+    )
 
 
 def test_a_plan_that_waits_for_people() -> None:
