@@ -59,7 +59,7 @@ async def test_what_should_pass_is_waited_for_but_not_for_ever() -> None:
 
     how = await applied(door)
 
-    assert (how.ending, door.cycles) == (Settling.HELD, 7)
+    assert (how.ending, door.cycles) == (Settling.HELD, 10)
 
 
 async def test_what_failed_too_often_is_said_with_what_pve_said() -> None:
