@@ -79,6 +79,11 @@ class Recorded(Cluster):
         return replace(response, delay_s=LATE_S) if is_late else response
 
     @override
+    def daemon_of(self, request: SimRequest) -> str:
+        """Return whose worker answers: what is late is lost on its way, and holds none."""
+        return "" if self.is_late(request) else super().daemon_of(request)
+
+    @override
     def _run(self, call: Call, request: SimRequest) -> SimResponse:
         response = super()._run(call, request)
         if request.method != "GET":
