@@ -2,12 +2,13 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 import structlog
 
 TALLY = pytest.StashKey[Counter[str]]()
+COUNTED = ("faults", "kills")
 
 
 @pytest.fixture(autouse=True)
@@ -21,13 +22,29 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture
 def tally(request: pytest.FixtureRequest) -> Counter[str]:
-    """Return the counts that the end of the run prints."""
-    return request.config.stash.setdefault(TALLY, Counter())
+    """Return the counts of this test; the end of the run prints the sums of all."""
+    node: pytest.Item = request.node
+    return node.stash.setdefault(TALLY, Counter())
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Send the counts along with the report: the workers of a run share nothing else."""
+    report = yield
+    if report.when == "call":
+        report.user_properties += [*item.stash.get(TALLY, Counter()).items()]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many cases there were."""
-    for what, count in config.stash.get(TALLY, Counter()).items():
-        terminalreporter.write_line(f"{what}: {count} cases, all seeded by their names")
+    found: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for what, count in getattr(report, "user_properties", ()):
+                if what.startswith(COUNTED):
+                    found[what] += int(count)
+    for what, count in sorted(found.items()):
+        terminalreporter.write_line(f"{what}: {count:,} cases, all seeded by their names")
