@@ -21,7 +21,8 @@ from qlop.journal.memory import MemoryJournal
 from qlop.journal.orderbook import SqliteOrderBook
 from qlop.journal.sqlite import SqliteJournal
 from qlop.model.event import Event
-from qlop.model.history import Finished, Intended, JournalRecord, fold
+from qlop.model.folding import fold
+from qlop.model.history import Finished, Intended, JournalRecord
 from qlop.observer.observer import Observer
 from qlop.observer.probes import NetworkProber
 from qlop.observer.rounds import Rounds

@@ -24,15 +24,9 @@ from qlop.model.desired import (
     Source,
 )
 from qlop.model.device import CLOUD_INIT_VOLUME
+from qlop.model.folding import fold
 from qlop.model.guest import Disk, GuestKind, Nic, OptionValue, Power
-from qlop.model.history import (
-    Dispatched,
-    Ending,
-    Finished,
-    Intended,
-    JournalRecord,
-    fold,
-)
+from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord
 from qlop.model.ids import ClusterName, GuestName, NodeName, ServiceName, StorageId, Upid, VmId
 from qlop.model.node import ObservedNode, ObservedStorage
 from qlop.model.observed import (

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from qlop.model.action import Verb
+from qlop.model.folding import fold
 from qlop.model.history import (
     EXPECTS_CLOUD_INIT,
     EXPECTS_COMPLETION,
@@ -24,7 +25,6 @@ from qlop.model.history import (
     JournalRecord,
     Reprieve,
     Tombstone,
-    fold,
 )
 from qlop.model.ids import ActionId
 from qlop.model.trial import Judged, Part, is_visible

@@ -1,6 +1,7 @@
 """Hold a journal and its running fold together, so that they can't disagree."""
 
-from qlop.model.history import Folding, History, JournalRecord
+from qlop.model.folding import Folding
+from qlop.model.history import History, JournalRecord
 from qlop.ports import Journal
 
 

@@ -7,8 +7,8 @@ import pytest
 from qlop.cli import adopt
 from qlop.cli.adopting import Only
 from qlop.model.action import ConfigureGuest
+from qlop.model.folding import fold
 from qlop.model.guest import GuestKind
-from qlop.model.history import fold
 from qlop.model.ids import ActionId, CycleId, GuestName, ServiceName, VmId
 from qlop.model.impact import Impact
 from qlop.model.owner import OwnerMark, mark_text

@@ -7,7 +7,7 @@ import pytest
 
 from qlop.cli import import_command, imports
 from qlop.cli.imports import Choice, Grouping, Import
-from qlop.model.history import fold
+from qlop.model.folding import fold
 from qlop.model.ids import PoolId, VmId
 from qlop.model.observed import ObservedGuest
 from qlop.model.source import SourceTree

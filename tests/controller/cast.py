@@ -11,7 +11,8 @@ from qlop.controller.manifests import InForce, Manifests
 from qlop.model.desired import Desired
 from qlop.model.event import Event
 from qlop.model.finding import Finding
-from qlop.model.history import Ending, JournalRecord, fold
+from qlop.model.folding import fold
+from qlop.model.history import Ending, JournalRecord
 from qlop.model.ids import ActionId, CycleId, Upid, VmId
 from qlop.model.observed import Observed
 from qlop.model.plan import Plan

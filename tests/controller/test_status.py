@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from qlop.controller import status
+from qlop.model.folding import fold
 from qlop.model.guest import Power
-from qlop.model.history import fold
 from qlop.model.ids import CycleId, GuestName, NodeName, ServiceName
 from qlop.model.status import NodeStatus
 from qlop.model.units import GIB

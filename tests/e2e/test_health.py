@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qlop.model.history import fold
+from qlop.model.folding import fold
 from qlop.sim.cluster import Cluster
 from qlop.sim.faults import Effect, Fault
 from qlop.sim.server import SimServer

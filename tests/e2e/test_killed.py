@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from qlop.model.action import Verb
+from qlop.model.folding import fold
 from qlop.model.guest import GuestKind
-from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord, fold
+from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord
 from qlop.sim.faults import Effect, Fault, Match
 from qlop.sim.wire import SimRequest
 from tests.e2e.served import Daemon, Site, daemon, elapse, owned, service, site, spec, until

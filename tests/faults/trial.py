@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from qlop.journal.memory import MemoryJournal
 from qlop.model.action import Verb
+from qlop.model.folding import fold
 from qlop.model.guest import GuestKind
-from qlop.model.history import fold
 from qlop.model.verdict import Held, Hold
 from qlop.ports import Method, PveCall
 from qlop.sim import script

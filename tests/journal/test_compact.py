@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qlop.journal.compact import forgettable
 from qlop.model.action import Verb
+from qlop.model.folding import fold
 from qlop.model.history import (
     EXPECTS_CLOUD_INIT,
     EXPECTS_SEAL,
@@ -15,7 +16,6 @@ from qlop.model.history import (
     History,
     Intended,
     JournalRecord,
-    fold,
 )
 from tests.journal.records import (
     START,

@@ -6,7 +6,8 @@ import pytest
 
 from qlop.journal.ledger import Ledger
 from qlop.journal.memory import MemoryJournal
-from qlop.model.history import JournalRecord, fold
+from qlop.model.folding import fold
+from qlop.model.history import JournalRecord
 from qlop.ports import ErrorKind, PortError
 from tests.journal.records import dispatched, finished, intended
 

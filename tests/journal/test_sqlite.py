@@ -15,7 +15,8 @@ import pytest
 from qlop.journal import sqlite
 from qlop.journal.sqlite import SqliteJournal
 from qlop.model.action import Verb
-from qlop.model.history import Intended, JournalRecord, fold
+from qlop.model.folding import fold
+from qlop.model.history import Intended, JournalRecord
 from qlop.ports import ErrorKind, PortError
 from tests.journal.records import START, dispatched, finished, intended
 

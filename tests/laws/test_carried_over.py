@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from qlop.model.action import Verb
 from qlop.model.consent import REPLACE, Consent, Consents
 from qlop.model.desired import ArchiveSource, CloneSource, DesiredDisk, DesiredGuest, ImageSource
+from qlop.model.folding import fold
 from qlop.model.guest import GuestKind
-from qlop.model.history import fold
 from qlop.model.units import GIB
 from qlop.model.verdict import Converged, Held
 from qlop.sim import drives

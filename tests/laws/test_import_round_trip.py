@@ -12,8 +12,8 @@ import pytest
 from qlop.manifest.export import Exported, export
 from qlop.manifest.load import load
 from qlop.model.desired import Desired, DesiredDisk, DesiredGuest, DesiredNic
+from qlop.model.folding import fold
 from qlop.model.guest import GuestKind
-from qlop.model.history import fold
 from qlop.model.ids import ClusterName, OrderId
 from qlop.model.observed import Observed, ObservedGuest
 from qlop.model.option import property_default

@@ -5,8 +5,8 @@ from datetime import timedelta
 from hypothesis import given
 
 from qlop.model.action import DestroyGuest
+from qlop.model.folding import fold
 from qlop.model.guest import Power
-from qlop.model.history import fold
 from qlop.model.observed import Verification
 from qlop.model.plan import PlannedAction
 from qlop.model.policy import BackupNeed, Prune

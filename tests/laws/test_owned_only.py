@@ -3,7 +3,7 @@
 from hypothesis import given
 
 from qlop.model.action import CloneGuest, CreateGuest
-from qlop.model.history import fold
+from qlop.model.folding import fold
 from qlop.model.observed import ObservedGuest
 from qlop.model.reading import Known
 from qlop.planner import planner

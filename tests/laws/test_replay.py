@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlop.model.action import CloneGuest, CreateGuest
-from qlop.model.history import fold
+from qlop.model.folding import fold
 from qlop.planner import planner
 from tests.laws.world import limit_of, run
 from tests.strategies import World, calm_worlds

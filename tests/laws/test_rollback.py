@@ -9,7 +9,8 @@ import structlog
 from hypothesis import given
 
 from qlop.model.action import Verb
-from qlop.model.history import Ending, Finished, Intended, fold
+from qlop.model.folding import fold
+from qlop.model.history import Ending, Finished, Intended
 from qlop.model.ids import ServiceName
 from qlop.model.trial import Judged, Judgment, Part, is_visible
 from qlop.model.verdict import Converged, Held, Hold

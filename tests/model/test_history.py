@@ -8,18 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlop.model.action import Verb
+from qlop.model.folding import Folding, fold
 from qlop.model.history import (
     Dispatched,
     Ending,
     Failure,
     Finished,
-    Folding,
     History,
     Inflight,
     JournalRecord,
     Repetition,
     Reservation,
-    fold,
 )
 from qlop.model.ids import ActionId, GuestName, Upid, VmId
 from qlop.model.owner import OPEN_WITNESS

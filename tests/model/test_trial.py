@@ -6,13 +6,8 @@ from datetime import timedelta
 import pytest
 
 from qlop.model.action import Verb
-from qlop.model.history import (
-    EXPECTS_COMPLETION,
-    EXPECTS_OWNER,
-    Intended,
-    JournalRecord,
-    fold,
-)
+from qlop.model.folding import fold
+from qlop.model.history import EXPECTS_COMPLETION, EXPECTS_OWNER, Intended, JournalRecord
 from qlop.model.ids import ServiceName, VmId
 from qlop.model.impact import Impact
 from qlop.model.trial import BAD_KEPT, Changed, Judgment, Part, Trial

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from qlop.model.action import Verb
-from qlop.model.history import LONGEST_LOOK, JournalRecord, fold
+from qlop.model.folding import fold
+from qlop.model.history import LONGEST_LOOK, JournalRecord
 from qlop.model.unseen import as_seen
 from tests import builders as b
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from qlop.model.action import Action, ResumeGuest, StartGuest, verb_of
 from qlop.model.desired import Desired, DesiredGuest
+from qlop.model.folding import fold
 from qlop.model.guest import GuestKind, Power
-from qlop.model.history import History, JournalRecord, fold
+from qlop.model.history import History, JournalRecord
 from qlop.model.ids import GuestName
 from qlop.model.observed import GuestConfig, Observed, ObservedGuest
 from qlop.model.orders import Order

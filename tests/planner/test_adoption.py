@@ -9,8 +9,9 @@ import pytest
 from qlop.model.action import ConfigureGuest, Verb
 from qlop.model.consent import Consent, Consents
 from qlop.model.desired import CloneSource, DesiredGuest, ExistingSource, Snapshots, Source
+from qlop.model.folding import fold
 from qlop.model.guest import GuestKind, OptionValue, Power
-from qlop.model.history import History, fold
+from qlop.model.history import History
 from qlop.model.ids import ClusterName, NodeName, OrderId, ServiceName, Upid, VmId
 from qlop.model.observed import ObservedGuest, ObservedTask
 from qlop.model.orders import Adopt, Order, Release

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from qlop.model.action import Verb
+from qlop.model.folding import fold
 from qlop.model.guest import Power
-from qlop.model.history import Ending, Failure, JournalRecord, Repetition, fold
+from qlop.model.history import Ending, Failure, JournalRecord, Repetition
 from qlop.model.policy import Policy
 from qlop.model.verdict import Held, Hold
 from qlop.planner import backoff, planner

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from qlop.model.action import Verb
+from qlop.model.folding import fold
 from qlop.model.guest import Power
 from qlop.model.health import Condition
-from qlop.model.history import Intended, JournalRecord, fold
+from qlop.model.history import Intended, JournalRecord
 from qlop.model.ids import ServiceName
 from qlop.model.observed import ObservedGuest
 from qlop.model.owner import derived_uuid

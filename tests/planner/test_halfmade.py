@@ -6,8 +6,9 @@ import pytest
 
 from qlop.model.action import Verb
 from qlop.model.desired import ArchiveSource, DesiredGuest
+from qlop.model.folding import fold
 from qlop.model.guest import GuestKind, Power
-from qlop.model.history import Dispatched, Ending, Finished, JournalRecord, fold
+from qlop.model.history import Dispatched, Ending, Finished, JournalRecord
 from qlop.model.ids import Upid
 from qlop.model.observed import ObservedGuest, ObservedTask
 from qlop.model.verdict import Hold

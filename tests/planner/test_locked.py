@@ -3,8 +3,8 @@
 import pytest
 
 from qlop.model.action import Verb
+from qlop.model.folding import fold
 from qlop.model.guest import GuestKind, Power
-from qlop.model.history import fold
 from qlop.model.observed import ObservedGuest, ObservedTask
 from qlop.model.verdict import Held, Hold
 from qlop.planner import locked

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from qlop.model.action import Verb
-from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord, fold
+from qlop.model.folding import fold
+from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord
 from qlop.model.ids import ClusterName, ServiceName, Upid, VmId
 from qlop.model.observed import ObservedGuest
 from qlop.model.owner import OPEN_WITNESS

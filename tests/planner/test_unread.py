@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from qlop.model.action import Verb
-from qlop.model.history import NOBODYS, OURS, Dispatched, Ending, Finished, JournalRecord, fold
+from qlop.model.folding import fold
+from qlop.model.history import NOBODYS, OURS, Dispatched, Ending, Finished, JournalRecord
 from qlop.model.ids import ActionId, GuestName
 from qlop.model.observed import Observed, ObservedGuest
 from qlop.model.reading import Unknown

@@ -7,8 +7,9 @@ import pytest
 
 from qlop.model.action import Verb
 from qlop.model.desired import EmptySource, Placement
+from qlop.model.folding import fold
 from qlop.model.guest import Power
-from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord, fold
+from qlop.model.history import Dispatched, Ending, Finished, Intended, JournalRecord
 from qlop.model.ids import GuestName, Upid
 from qlop.model.units import GIB
 from qlop.model.unseen import as_seen

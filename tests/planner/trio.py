@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 from qlop.model.action import Verb
 from qlop.model.desired import Desired, DesiredGuest
+from qlop.model.folding import fold
 from qlop.model.guest import Power
 from qlop.model.health import Check, Condition, Health, TcpCheck
-from qlop.model.history import Dispatched, Ending, Finished, History, JournalRecord, fold
+from qlop.model.history import Dispatched, Ending, Finished, History, JournalRecord
 from qlop.model.ids import ActionId, GuestName, ServiceName, VmId
 from qlop.model.impact import Impact
 from qlop.model.observed import Observed, ObservedGuest, ObservedSnapshot
