@@ -6,6 +6,8 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 from qlop.settings import SshSettings
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+PATIENCE_S = 15.0
 VERSION = '{\n"starttime": 1,\n"vmlist": 7\n}\n'
 VMLIST = (
     '{\n"version": 7,\n"ids": {\n"100": { "node": "pve1", "type": "qemu", "version": 3 }}\n\n}\n'
@@ -40,21 +43,31 @@ class Node:
         return SshSettings.model_validate(values | other)
 
     def start(self) -> None:
-        """Let sshd listen, and wait until it does."""
+        """Let sshd listen, and wait until it does: on a busy machine that can take seconds.
+
+        Raises:
+            AssertionError: It ended, or does not listen; with what it said.
+        """
         assert SSHD is not None, "these tests need sshd: apt-get install openssh-server"
+        said = self.directory / "sshd.log"
         self.process = subprocess.Popen(
-            [SSHD, "-D", "-f", str(self.directory / "sshd_config")],
+            [SSHD, "-D", "-E", str(said), "-f", str(self.directory / "sshd_config")],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        for _ in range(500):
+        until_s = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None and time.monotonic() < until_s:
             with (
                 contextlib.suppress(OSError),
-                socket.create_connection(("127.0.0.1", self.port), timeout=0.01),
+                socket.create_connection(("127.0.0.1", self.port), timeout=1),
             ):
                 return
-        raise AssertionError("sshd does not listen")
+            threading.Event().wait(0.02)
+        status = self.process.poll()
+        self.stop()
+        how = "does not listen" if status is None else f"ended with {status}"
+        raise AssertionError(f"sshd {how}: {said.read_text(encoding='utf-8')}")
 
     def stop(self) -> None:
         """End sshd with all its connections."""
