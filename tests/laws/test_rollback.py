@@ -234,7 +234,7 @@ async def _lived(case: Case) -> None:
 @pytest.mark.timeout(300)
 @reaching(REACH, bad=3, restored=2, disks=1, befallen=2, killed=1)
 @given(cases())
-@hypothesis.settings(max_examples=50)
+@hypothesis.settings(max_examples=max(50, hypothesis.settings().max_examples // 4))
 def test_a_trial_ends_in_health_or_held_with_a_reason(case: Case) -> None:
     REACH.note("drawn")
     with structlog.testing.capture_logs():
