@@ -6,7 +6,7 @@ from qlop.model.observed import ObservedGuest
 from qlop.model.owner import OwnerMark, mark_text
 from qlop.model.reading import Known
 from qlop.model.verdict import Held, Hold
-from qlop.planner import bad, existence, halfmade, holder, ownership, placement, unread
+from qlop.planner import bad, existence, halfmade, holder, ownership, placement, unread, untold
 from qlop.planner.draft import Draft
 from qlop.planner.step import Steps, place_of
 
@@ -84,6 +84,9 @@ def _evidence_hold(draft: Draft, want: DesiredGuest) -> Held | None:
             message=f"guests {', '.join(map(str, doubled))} both prove to be {want.name}",
             remedy="remove the owner mark (last line of the notes) from all but one",
         )
+    under_way = untold.hold(draft, want)
+    if under_way is not None:
+        return under_way
     remnant = halfmade.find(draft, place)
     if remnant is not None:
         return halfmade.hold(remnant)
