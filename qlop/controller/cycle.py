@@ -248,9 +248,13 @@ class Engine:
         history, known = self.history(), self._interest[1]
         due = evidence.wanted(history.tombstones, desired.cluster.policy.prune, now)
         left = {service for service, _ in history.leftovers} - known.snapshots_of
-        if not due and not left:
+        last = self.last.plan if self.last is not None else None
+        unsure = last.unsure if last is not None else frozenset()
+        if not due and not left and not unsure:
             return known
-        return replace(known, backups_of=due, snapshots_of=known.snapshots_of | left)
+        return replace(
+            known, backups_of=due, snapshots_of=known.snapshots_of | left, unsure=unsure
+        )
 
     def _blind(self, now: datetime, cycle: CycleId, force: InForce, stalled: str) -> CycleResult:
         former = self.last.status if self.last is not None else None

@@ -155,3 +155,6 @@ class Plan:
     """Why all of it is held, if it is too much at once."""
     notices: tuple[Notice, ...] = ()
     """What is to be written into the journal besides."""
+    unsure: frozenset[VmId] = frozenset()
+    """Guests that wait for a person to do something in a shell of their node that leaves no
+    trace: their configurations are read in every cycle."""

@@ -14,6 +14,8 @@ class Interest:
     snapshots_of: frozenset[ServiceName]
     backups_of: frozenset[VmId] = frozenset()
     """Guests whose backups decide whether they may be destroyed."""
+    unsure: frozenset[VmId] = frozenset()
+    """Guests whose configuration may have been changed without a trace: read every time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

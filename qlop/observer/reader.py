@@ -16,6 +16,8 @@ from qlop.observer.shift import Job, Shift
 from qlop.ports import PveApi
 
 T = TypeVar("T")
+UNSURE_MAX = 16
+"""So many are read at each look that nothing says has changed; the others wait for the audit."""
 CHANGED = Unknown("it has changed and could not be read again yet")
 
 
@@ -109,6 +111,8 @@ class GuestReader:
         )
         jobs = [self._asking(seen, now) for seen in asked]
         jobs += [self._reading(seen) for seen in due if not seen.underway]
+        unsure = self._reachable(sorted(interest.unsure - self.memory.due))[:UNSURE_MAX]
+        jobs += [self._rereading(seen) for seen in unsure if not seen.underway]
         if await self._shift.work(jobs, self._options.reading_time):
             return ()
         late = sum(seen.config_due or seen.underway for seen in due)
@@ -288,6 +292,12 @@ class GuestReader:
             finally:
                 seen.underway = False
                 self.memory.dirty.add(seen.row.vmid)
+
+        return Job(node=seen.row.node, run=read)
+
+    def _rereading(self, seen: Seen) -> Job:
+        async def read() -> None:
+            await self.read_config(seen)
 
         return Job(node=seen.row.node, run=read)
 

@@ -79,6 +79,8 @@ class Draft:
         """Those that name no guest: they may be at work on any."""
         self.raised = _raised(source)
         """When each guest was last started or rebooted by us, by its name."""
+        self.unsure: set[VmId] = set()
+        """Guests that wait for what leaves no trace when it is done."""
         self._next_vmid: dict[int, int] = {}
         self._reconsider_at: datetime | None = None
         for order in self.orders:
@@ -198,6 +200,7 @@ class Draft:
             asks=tuple(self.asks[one] for one in sorted(self.asks)),
             fuses=tuple(self.fuses),
             notices=tuple(self.notices),
+            unsure=frozenset(self.unsure),
         )
 
     def _amend(self, subject: GuestName, verdict: Verdict) -> None:

@@ -54,6 +54,7 @@ def hold_back(draft: Draft, found: Difference, want: DesiredGuest, guest: Observ
         if again <= draft.source.now:
             continue
         draft.wake(again)
+        draft.unsure.add(guest.vmid)
         found.grow.remove(grown)
         found.holds.append(
             Held(

@@ -223,6 +223,8 @@ def _go_on(
     held = obstacle.to_go_on(draft, guest, have, heir)
     if held is None:
         held = obstacle.lost(want, heir, guest)
+        if held is not None:
+            draft.unsure.add(heir.vmid)
     why = _why(draft, want, heir, ready)
     if held is None and why is not None:
         held = obstacle.other_wish(guest, heir, why)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from qlop.model.ids import NodeName, StorageId, VmId
 from qlop.model.observed import GuestConfig, Observed, ObservedGuest
 from qlop.model.reading import Known, Reading, Unknown
 from qlop.observer.observer import ObserverOptions
+from qlop.observer.reader import UNSURE_MAX
 from qlop.ports import ErrorKind, Json, PortError, PveCall, RemoteShell
 from tests.observer.cluster import EPOCH, IDLE, NOTHING, Cluster, observer, path, settled
 
@@ -80,6 +82,20 @@ async def test_an_idle_cycle_makes_four_calls_however_many_guests_there_are(gues
     await eyes.observe(NOTHING)
 
     assert cluster.counted() == dict.fromkeys(IDLE, 1)
+
+
+async def test_a_guest_that_may_change_without_a_trace_is_read_at_every_look() -> None:
+    """Each costs its calls, so only so many are."""
+    cluster = Cluster(guests=UNSURE_MAX + 4)
+    eyes, _ = await settled(cluster)
+
+    await eyes.observe(replace(NOTHING, unsure=frozenset({VmId(101)})))
+    asked = cluster.counted()
+    assert (asked[path(101, "config")], path(100, "config") in asked) == (1, False)
+
+    everybody = frozenset(VmId(100 + number) for number in range(UNSURE_MAX + 4))
+    await eyes.observe(replace(NOTHING, unsure=everybody))
+    assert sum(one.endswith("/config") for one in cluster.counted()) == UNSURE_MAX
 
 
 async def test_what_did_not_change_is_the_same_object() -> None:

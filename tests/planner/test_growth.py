@@ -86,6 +86,7 @@ def test_a_container_s_volume_that_is_large_enough_is_told() -> None:
     )
     assert held.remedy.startswith(f"`pct rescan --vmid {b.WEB_VMID}` on pve1")
     assert plan.reconsider_at == held.until == AGO + timedelta(hours=1)
+    assert plan.unsure == {b.WEB_VMID}
 
 
 def test_a_container_s_volume_is_asked_to_grow_again_after_an_hour() -> None:
