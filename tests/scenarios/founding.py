@@ -21,7 +21,7 @@ from qlop.sim.engine import World
 from qlop.sim.inprocess import InProcessApi
 from qlop.sim.living import SimProber
 from qlop.sim.state import Guest
-from qlop.sim.world import GIB, ClusterSpec, GuestSpec
+from qlop.sim.world import DEFAULT_TOKEN, GIB, ClusterSpec, GuestSpec
 from tests import virtual_time
 from tests.scenarios import invariants
 from tests.scenarios.life import Disk, Lease, Life, Shared, StoryClock, now_s
@@ -90,6 +90,7 @@ async def _found(spec: ClusterSpec, root: Path) -> Founded:
     transcript = Transcript(now_s, str(root))
     shared = Shared(
         api=InProcessApi(cluster, clock),
+        caller=DEFAULT_TOKEN.partition("=")[0],
         prober=SimProber(cluster, clock),
         shell=None,
         root=root,

@@ -38,13 +38,9 @@ from qlop.observer.rounds import Rounds
 from qlop.ports import ErrorKind, Json, PortError, Prober, PveApi, PveCall, RemoteShell
 from qlop.render.history import notice_text
 from qlop.service import STANDBY_POLL
-from qlop.sim.world import DEFAULT_TOKEN
 from qlop.sources import files
 from qlop.telemetry.clock import SystemIds
 from tests.scenarios.transcript import Transcript
-
-CALLER = DEFAULT_TOKEN.partition("=")[0]
-"""The token by which qlop asks, without its secret."""
 
 
 class StoryClock:
@@ -87,6 +83,8 @@ class Shared:
     """What a life finds: the world around it, which does not end with it."""
 
     api: PveApi
+    caller: str
+    """The token by which that asks, without its secret."""
     prober: Prober
     shell: RemoteShell | None
     root: Path
@@ -233,7 +231,7 @@ class Life:
             on_event=self._happened,
             rounds=rounds,
             ordering=Ordering(shared.book),
-            caller=CALLER,
+            caller=shared.caller,
         )
         self._loop = Loop(
             engine=self.engine,

@@ -104,9 +104,11 @@ class Stage:
         self._invariants = Invariants(
             self._cluster.world, self._disk.records, self._adopted, self._story.expect.refused
         )
-        self._api = _Counting(InProcessApi(self._cluster, clock))
+        token = self._story.token
+        self._api = _Counting(InProcessApi(self._cluster, clock, token=token))
         self._shared = Shared(
             api=self._api,
+            caller=token.partition("=")[0],
             prober=SimProber(self._cluster, clock),
             shell=_Shell(self._cluster, clock) if self._story.ssh else None,
             root=self._root,

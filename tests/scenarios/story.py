@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from qlop.sim import world
-from qlop.sim.world import ClusterSpec
+from qlop.sim.world import DEFAULT_TOKEN, ClusterSpec
 
 HERE = Path(__file__).parent
 HOSPITAL = HERE.parent.parent / "desired-state"
@@ -32,7 +32,19 @@ STEPS = frozenset(
     }
 )
 _KEYS = frozenset(
-    {"base", "world", "start", "ssh", "until", "limit", "script", "expect", "slow", "seed"}
+    {
+        "base",
+        "world",
+        "start",
+        "ssh",
+        "until",
+        "limit",
+        "script",
+        "expect",
+        "slow",
+        "seed",
+        "token",
+    }
 )
 
 
@@ -79,6 +91,8 @@ class Story:
     limit: float
     expect: Expectation
     seed: int
+    token: str
+    """By which qlop asks: ``USER!ID=SECRET``."""
 
 
 def names() -> list[str]:
@@ -118,6 +132,7 @@ def read(name: str) -> Story:
         limit=float(raw.get("limit", 1800)),
         expect=_expectation(raw.get("expect") or {}),
         seed=int(raw.get("seed", 1)),
+        token=raw.get("token", DEFAULT_TOKEN),
     )
 
 
