@@ -134,7 +134,8 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
     Raises:
         PortError: if the journal is there and can't be read.
     """
-    history = fold(_records(settings))
+    records = _records(settings)
+    history = fold(records)
     with _api(settings, Metrics(version=__version__)) as api:
         clock, ids, triggers = SystemClock(), SystemIds(), Triggers()
         shell = _shell(settings)
@@ -162,7 +163,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
             clock=clock,
             ids=ids,
             interval=settings.interval,
-            read_records=lambda: _records(settings),
+            read_records=lambda: records,
             endpoints=lambda: _health(api),
             shell=shell,
             prober=prober,

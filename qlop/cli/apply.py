@@ -37,7 +37,7 @@ PlanFile = Annotated[
     typer.Option(
         "--plan",
         metavar="FILE",
-        help="Apply exactly the plan that `qlop plan --out FILE` kept, or refuse.",
+        help="Apply exactly what `qlop plan --out FILE` showed, to its end, or refuse.",
         show_default=False,
     ),
 ]
@@ -101,6 +101,7 @@ async def carried_out(
 
     async with door.acting(settings, heard) as assembly:
         if kept is not None:
+            assembly.engine.placements = kept.placements
             await look(assembly)  # As `qlop plan` did: the first plan is held to that.
         gate = _gate(assembly, kept)
 
@@ -109,10 +110,11 @@ async def carried_out(
             on_cycle(agreed)
             if gate is not None and gate.differences:
                 applied.ending, applied.refused = Settling.FAILED, gate.differences
-            elif gate is not None and _only_strangers_left(result, agreed):
-                applied.ending = Settling.HELD
             else:
-                applied.ending = settling.judge(agreed, quiet_for=busy.quiet_for(agreed))
+                quiet_for = busy.quiet_for(agreed)
+                applied.ending = settling.judge(agreed, quiet_for=quiet_for)
+                if gate is not None and _only_strangers_left(result, agreed, quiet_for):
+                    applied.ending = Settling.HELD
             if applied.ending is not Settling.WORKING:
                 assembly.stop()
 
@@ -162,12 +164,18 @@ def _agreed(result: CycleResult, gate: Gate | None) -> CycleResult:
     return replace(result, plan=replace(result.plan, actions=gate.agreed(result.plan)))
 
 
-def _only_strangers_left(found: CycleResult, agreed: CycleResult) -> bool:
-    """Return whether the kept plan is carried out, and there is more to do than it says."""
+def _only_strangers_left(found: CycleResult, agreed: CycleResult, quiet_for: timedelta) -> bool:
+    """Return whether the kept plan is carried out, and there is more to do than it says.
+
+    What it says of other guests may have to wait for one that comes up.
+    """
     if found.plan is None or agreed.plan is None or found.started:
         return False
     under_way = any(one.inflight is not None for one in found.status.subjects)
-    return bool(found.plan.actions) and not agreed.plan.actions and not under_way
+    if not found.plan.actions or agreed.plan.actions or under_way:
+        return False
+    strange = {planned.action.subject for planned in found.plan.actions}
+    return not settling.may_go_on(agreed, besides=strange, quiet_for=quiet_for)
 
 
 def ending_lines(applied: Applied) -> list[Line]:

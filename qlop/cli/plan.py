@@ -11,12 +11,15 @@ from qlop import daemon
 from qlop.cli import options, plan_file, screen
 from qlop.cli.door import Assembly, Door
 from qlop.controller.cycle import CycleResult
+from qlop.controller.foresight import Foresight, foresee
 from qlop.model.action import ResumeGuest, ShutdownGuest, StartGuest
 from qlop.model.finding import Severity
 from qlop.model.plan import Plan
 from qlop.model.verdict import Act, Held, Hold
 from qlop.render.finding import finding_document, findings_lines
-from qlop.render.plan import plan_document, plan_lines
+from qlop.render.later import later_lines
+from qlop.render.line import line
+from qlop.render.plan import action_document, plan_document, plan_lines
 from qlop.settings import Settings
 
 LOOKED_AT_AGAIN_MAX = 50
@@ -41,14 +44,23 @@ def plan(
 ) -> int:
     """Show what would be done, and what that costs. 0: nothing, 2: changes, 1: error."""
     settings = options.settings_of(config, overrides)
-    result = asyncio.run(looked(daemon, settings))
+    result, later = asyncio.run(foreseen(daemon, settings))
     if out is not None and result.plan is not None:
-        plan_file.write(out, result.plan, now=result.status.at)
+        plan_file.write(out, result.plan, later.actions, now=result.status.at)
     if as_json:
-        _show_json(result)
+        _show_json(result, later)
     else:
-        _show(result)
+        _show(result, later)
     return exit_code(result)
+
+
+async def foreseen(door: Door, settings: Settings) -> tuple[CycleResult, Foresight]:
+    """Return a look at the cluster, the plan made of it, and what will come after that."""
+    async with door.looking(settings) as assembly:
+        result = await look(assembly)
+        if result.plan is None or result.source is None or problem_of(result):
+            return result, Foresight()
+        return result, foresee(result.source, result.plan, assembly.records())
 
 
 async def looked(door: Door, settings: Settings) -> CycleResult:
@@ -105,7 +117,7 @@ def problem_of(result: CycleResult) -> str:
     return ""
 
 
-def _show(result: CycleResult) -> None:
+def _show(result: CycleResult, later: Foresight) -> None:
     problem = problem_of(result)
     shown = result.plan if result.source is not None and result.source.observed.complete else None
     if shown is None:
@@ -113,14 +125,19 @@ def _show(result: CycleResult) -> None:
     else:
         own = {*shown.findings}
         screen.show(findings_lines([one for one in result.status.findings if one not in own]))
-        screen.show(plan_lines(shown))
+        *body, summary = plan_lines(shown)
+        then = later_lines(shown, later.actions, whole=later.whole)
+        screen.show([*body, *([*then, line()] if then else []), summary])
     blind = shown is None and result.source is not None
     errors = result.source.observed.gaps if blind and result.source is not None else ()
     for error in errors or ([problem] if problem else []):
         screen.complain(error)
 
 
-def _show_json(result: CycleResult) -> None:
+def _show_json(result: CycleResult, later: Foresight) -> None:
     findings = [finding_document(one) for one in result.status.findings]
     base = plan_document(result.plan) if result.plan is not None else {}
+    if result.plan is not None:
+        base["later"] = [action_document(one) for one in later.actions]
+        base["later_is_whole"] = later.whole
     screen.show_json({**base, "error": problem_of(result), "findings": [*findings]})

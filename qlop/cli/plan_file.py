@@ -2,24 +2,25 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from qlop.cli.likeness import Said, placement_in, said_by
 from qlop.controller.cycle import Acting
-from qlop.model.action import CreateSnapshot, DeleteSnapshot, verb_of
+from qlop.model.action import CreateSnapshot, DeleteSnapshot
 from qlop.model.history import Ending, Notice
-from qlop.model.ids import ActionId, CycleId, GuestName, Upid
+from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, Upid
 from qlop.model.plan import Plan, PlannedAction
 from qlop.model.policy import Limits
 from qlop.model.trial import Judged
 from qlop.render.action import action_text
 from qlop.render.plain_value import instant_text
-from qlop.render.plan import plan_document, plan_fingerprint
+from qlop.render.plan import action_document, plan_document, plan_fingerprint
 
-FORMAT = "qlop-plan/1"
+FORMAT = "qlop-plan/2"
 BYTES_MAX = 256 * 1024**2
 
 
@@ -35,26 +36,37 @@ class KeptPlan:
     revision: str
     actions: dict[str, str]
     """Action id → what it does, for people."""
+    said: tuple[Said, ...] = ()
+    """What was agreed to: the actions, and those that were foreseen after them."""
+    placements: Mapping[GuestName, NodeName] = field(default_factory=dict)
+    """Where the guests go that it builds. What is planned when some of them are there might
+    choose otherwise for the rest."""
 
     def allows(self, planned: PlannedAction) -> bool:
         """Return whether an action of a later plan is one that was agreed to.
 
-        What is known only later (a digest) may differ; guest and verb may not. An undoing
-        belongs to the change that it undoes.
+        It must do no more than one of those that were. An undoing belongs to the change
+        that it undoes.
         """
         if planned.undoes:
-            return True
-        place = f"{planned.action.subject}/{verb_of(planned.action).value}/"
-        return any(action.startswith(place) for action in self.actions)
+            return any(one.subject == planned.action.subject for one in self.said)
+        return any(one.covers(planned) for one in self.said)
 
 
-def write(file: Path, plan: Plan, *, now: datetime) -> None:
+def write(file: Path, plan: Plan, later: Sequence[PlannedAction] = (), *, now: datetime) -> None:
     """Write ``plan`` to ``file``, readable by its owner alone, whole or not at all.
+
+    ``later`` is what was foreseen to be done after it.
 
     Raises:
         OSError: if it can't be written.
     """
-    document = {"format": FORMAT, "made_at": instant_text(now), **plan_document(plan)}
+    document = {
+        "format": FORMAT,
+        "made_at": instant_text(now),
+        **plan_document(plan),
+        "later": [action_document(planned) for planned in later],
+    }
     part = file.with_name(f"{file.name}.part")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -77,10 +89,13 @@ def read(file: Path) -> KeptPlan:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise PlanFileError(f"{file} is not a plan that `qlop plan --out` wrote ({FORMAT})")
     try:
+        said = [*found["actions"], *found["later"]]
         return KeptPlan(
             fingerprint=str(found["fingerprint"]),
             revision=str(found["revision"]),
             actions={str(one["id"]): str(one["summary"]) for one in found["actions"]},
+            said=tuple(said_by(one) for one in said),
+            placements=dict(filter(None, map(placement_in, said))),
         )
     except (KeyError, TypeError) as error:
         raise PlanFileError(f"{file} is not a whole plan: {error} is missing") from None
@@ -135,19 +150,24 @@ class Gate:
         )
 
     def agreed(self, plan: Plan) -> tuple[PlannedAction, ...]:
-        """Return the actions that were agreed to and wait for none that were not."""
+        """Return the actions that were agreed to and wait for none that were not.
+
+        They were agreed to of the manifests as they were then.
+        """
         kept: list[PlannedAction] = []
         for planned in plan.actions:
             waits_for_stranger = any(one in self.left_out for one in planned.after)
             if isinstance(planned.action, CreateSnapshot) and planned.prepares:
                 self.taken.add((planned.action.subject, planned.action.snapshot))
-            if self._is_agreed(planned) and not waits_for_stranger:
+            if self._is_agreed(plan, planned) and not waits_for_stranger:
                 kept.append(planned)
             else:
                 self.left_out[planned.id] = action_text(planned.action)
         return tuple(kept)
 
-    def _is_agreed(self, planned: PlannedAction) -> bool:
+    def _is_agreed(self, plan: Plan, planned: PlannedAction) -> bool:
+        if plan.revision != self.kept.revision:
+            return False
         action = planned.action
         if isinstance(action, DeleteSnapshot) and (action.subject, action.snapshot) in self.taken:
             return True

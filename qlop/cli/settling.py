@@ -1,11 +1,13 @@
 """Decide when ``apply`` is over, and how it ended."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from enum import Enum
 from typing import Final
 
 from qlop.controller.cycle import CycleResult
 from qlop.model.finding import Severity
+from qlop.model.ids import GuestName
 from qlop.model.status import SubjectStatus
 from qlop.model.verdict import Hold
 from qlop.render.status import held_of
@@ -63,6 +65,22 @@ def judge(result: CycleResult, *, quiet_for: timedelta) -> Settling:
     if exhausted or any(held_of(one) is None for one in waiting):
         return Settling.FAILED
     return Settling.HELD
+
+
+def may_go_on(
+    result: CycleResult, *, besides: Collection[GuestName], quiet_for: timedelta
+) -> bool:
+    """Return whether there is something to wait for at other guests than ``besides``."""
+    exhausted = exhausted_failures(result)
+    waiting = [
+        one
+        for one in result.status.subjects
+        if not one.is_ready and one.name not in besides and one.name not in exhausted
+    ]
+    if any(_is_watched(one) for one in waiting):
+        return True
+    holds = [held for one in waiting if (held := held_of(one)) is not None]
+    return quiet_for < PATIENCE and any(held.reason in _PASSING for held in holds)
 
 
 def exhausted_failures(result: CycleResult) -> dict[str, str]:

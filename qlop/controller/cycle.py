@@ -14,7 +14,7 @@ from qlop.model.event import Event
 from qlop.model.finding import Finding, Severity
 from qlop.model.health import Health
 from qlop.model.history import Ending, History, Inflight, Notice
-from qlop.model.ids import ActionId, CycleId, Upid, VmId
+from qlop.model.ids import ActionId, CycleId, GuestName, NodeName, Upid, VmId
 from qlop.model.observed import Observed
 from qlop.model.plan import Plan, PlanInput
 from qlop.model.policy import Limits
@@ -121,6 +121,8 @@ class Engine:
     """The token by which PVE is asked, for those who have to give it rights."""
     rounds: Feeling | None = None
     """None: nobody asks guests how they are, and of none it is known."""
+    placements: Mapping[GuestName, NodeName] = field(default_factory=dict)
+    """Where guests that are yet to be built go: what a plan that was kept says."""
     last: CycleResult | None = None
     _interest: tuple[Desired, Interest] | None = None
 
@@ -148,6 +150,7 @@ class Engine:
             now=now,
             orders=self.ordering.read(),
             caller=self.caller,
+            placements=self.placements,
         )
         result = self._plan(source, cycle_id, force)
         if act and self.executor is not None and self._may_act(result):

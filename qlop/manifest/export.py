@@ -46,11 +46,10 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A guest for which no manifest is written, and why: it can't be, or it is needless."""
+    """A guest for which no manifest can be written, and why."""
 
     guest: ObservedGuest
     why: str
-    is_needless: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

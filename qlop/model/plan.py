@@ -33,6 +33,8 @@ class PlanInput:
     orders: Orders = field(default_factory=Orders)
     caller: str = ""
     """The user or ``user!token`` that asks PVE, empty if that is not known."""
+    placements: Mapping[GuestName, NodeName] = field(default_factory=dict)
+    """Where guests that are yet to be built go, if somebody agreed to that: nowhere else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

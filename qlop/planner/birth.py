@@ -57,7 +57,11 @@ def creation(
         reason=reason,
     )
 
+    agreed = draft.source.placements.get(want.name)
+
     def refuses(node: NodeName) -> placement.Refusal:
+        if agreed is not None and node != agreed:
+            return Hold.NO_NODE, f"is not where it was agreed that it goes, which is {agreed}"
         if only_on is not None and node != only_on:
             return Hold.NO_NODE, f"does not have its persistent disks, which are on {only_on}"
         return existence.refusal(birth, node)

@@ -301,7 +301,7 @@ def plan_document(plan: Plan) -> Document:
     return {
         "fingerprint": plan_fingerprint(plan),
         "revision": plan.revision,
-        "actions": [_action_document(planned) for planned in plan.actions],
+        "actions": [action_document(planned) for planned in plan.actions],
         "verdicts": [verdict_document(one) for _, one in sorted(plan.verdicts.items())],
         "unmanaged": plain_value(plan.unmanaged),
         "unknown": plain_value(plan.unknown),
@@ -351,7 +351,8 @@ def verdict_document(verdict: SubjectVerdict) -> Document:
             assert_never(never)
 
 
-def _action_document(planned: PlannedAction) -> Document:
+def action_document(planned: PlannedAction) -> Document:
+    """Return an action for JSON, its secrets masked."""
     action = planned.action
     details = plain_value(action)
     assert isinstance(details, dict)  # an action is a dataclass

@@ -115,6 +115,20 @@ async def test_what_a_kept_plan_does_not_say_is_not_done(tmp_path: Path) -> None
     )
 
 
+async def test_what_a_kept_plan_says_is_waited_for_beside_what_it_does_not_say(
+    tmp_path: Path,
+) -> None:
+    plan_file.write(tmp_path / "plan", worlds.PLAN, now=worlds.NOW)
+    more = replace(worlds.DESTROY, id=ActionId("db/destroy/x"))
+    coming_up = subject(Held(reason=Hold.DEPENDENCY, message="it comes up"), name="web-2")
+    waiting = result(coming_up, plan=replace(worlds.PLAN, actions=(more,)))
+    door = ScriptedDoor(results=[BUSY, waiting, waiting, BUSY, GOOD])
+
+    how = await applied(door, plan_file.read(tmp_path / "plan"))
+
+    assert (how.ending, door.cycles) == (Settling.CONVERGED, 5)
+
+
 async def test_a_kept_plan_that_no_longer_holds_is_refused(tmp_path: Path) -> None:
     other = replace(worlds.PLAN, actions=(worlds.DESTROY,))
     plan_file.write(tmp_path / "plan", other, now=worlds.NOW)

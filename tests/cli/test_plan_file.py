@@ -60,7 +60,8 @@ def test_the_same_actions_with_other_details_are_another_plan(tmp_path: Path) ->
     [
         ("{", "is not a plan"),
         ("[]", "is not a plan that `qlop plan --out` wrote"),
-        ('{"format": "qlop-plan/1"}', "is not a whole plan: 'fingerprint' is missing"),
+        ('{"format": "qlop-plan/2"}', "is not a whole plan: 'actions' is missing"),
+        ('{"format": "qlop-plan/1"}', "is not a plan that `qlop plan --out` wrote"),
     ],
 )
 def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str, expected: str) -> None:
@@ -151,13 +152,40 @@ def test_what_was_taken_for_an_agreed_change_may_go_with_it(tmp_path: Path) -> N
 
 
 def test_the_undoing_of_an_agreed_change_is_agreed_to(tmp_path: Path) -> None:
-    agreed = replace(worlds.PLAN, actions=(worlds.REBOOT,))
+    agreed = replace(worlds.PLAN, actions=(worlds.CONFIGURE,))
     gate = Gate(behind=ScriptedExecutor(), kept=kept(tmp_path, agreed))
     start(gate, agreed)
 
-    undoing = replace(worlds.CONFIGURE, part=Part.UNDO, after=())
+    back = ActionId("web-1/configure/back")
+    undoing = replace(worlds.CONFIGURE, id=back, part=Part.UNDO, after=())
+    other = replace(worlds.REBOOT, part=Part.UNDO, after=())
 
-    assert start(gate, replace(worlds.PLAN, actions=(undoing,))) == (undoing.id,)
+    assert start(gate, replace(worlds.PLAN, actions=(undoing, other))) == (undoing.id,)
+
+
+def test_what_was_foreseen_is_agreed_to(tmp_path: Path) -> None:
+    agreed = replace(worlds.PLAN, actions=(worlds.CLONE,))
+    plan_file.write(tmp_path / "plan.json", agreed, (worlds.REBOOT,), now=worlds.NOW)
+    gate = Gate(behind=ScriptedExecutor(), kept=plan_file.read(tmp_path / "plan.json"))
+    start(gate, agreed)
+
+    later = replace(worlds.PLAN, actions=(worlds.REBOOT, worlds.DESTROY))
+
+    assert start(gate, later) == (worlds.REBOOT.id,)
+    assert [*gate.left_out] == [worlds.DESTROY.id]
+
+
+def test_nothing_is_agreed_to_of_other_manifests(tmp_path: Path) -> None:
+    gate = Gate(behind=ScriptedExecutor(), kept=kept(tmp_path))
+    start(gate, worlds.PLAN)
+
+    assert start(gate, replace(worlds.PLAN, revision=Revision("another"))) == ()
+
+
+def test_a_kept_plan_says_where_guests_go(tmp_path: Path) -> None:
+    assert kept(tmp_path, replace(worlds.PLAN, actions=(worlds.CLONE,))).placements == {
+        worlds.CLONE.action.subject: worlds.PVE2
+    }
 
 
 def test_how_a_trial_went_is_written_down_and_no_tombstone(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
-"""A plan that was kept is applied exactly, or refused; it holds no secret."""
+"""A plan that was kept is applied exactly, to its end, or refused; it holds no secret."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.served import SECRET, Site, elapse, owned, service, site, spec
+from qlop.sim.world import hospital
+from tests.e2e.served import ROOT, SECRET, Site, elapse, owned, service, site, spec
 
 pytestmark = [
     pytest.mark.real,
@@ -116,3 +118,37 @@ def test_a_change_that_is_watched_goes_through_from_plan_to_apply_in_one_go(
         assert planned == ["configure", "snapshot", "reboot"], file.read_text()
         assert (done.returncode, json.loads(done.stdout)["ending"]) == (0, "converged"), done
         assert "POST /nodes/pve1/qemu/10000/status/reboot" in place.cluster.routes()
+
+
+def test_a_hospital_is_built_from_nothing_by_what_was_agreed_to(tmp_path: Path) -> None:
+    with site(tmp_path, hospital(), speed=40) as place:
+        shutil.copytree(ROOT / "desired-state", place.desired)
+        shown = place.qlop("plan", "--out", str(tmp_path / "plan.json"))
+
+        done = place.qlop("apply", "--plan", str(tmp_path / "plan.json"), "--json")
+
+        assert "Then, if all goes well:\n    start simrs-1 (10002) on pve2  [hot]" in shown.stdout
+        assert "take snapshot accepted of spk" in shown.stdout
+        ending = json.loads(done.stdout)
+        assert (done.returncode, ending["ending"], ending["left_out"]) == (0, "converged", [])
+        assert place.qlop("plan").returncode == 0
+
+
+def test_what_nobody_agreed_to_is_not_done_while_guests_are_built(tmp_path: Path) -> None:
+    with site(tmp_path, spec(), speed=10) as place:
+        place.declare(
+            WEB,
+            service("later", power="running", dependsOn="[front]"),
+            service("front", power="running", update="{readyAfter: 10s}"),
+        )
+        file = kept(place)
+        document = json.loads(file.read_text())
+        document["later"] = [one for one in document["later"] if one["subject"] != "later"]
+        file.write_text(json.dumps(document))
+
+        done = place.qlop("apply", "--plan", str(file))
+
+        assert done.returncode == 3, done.stdout
+        assert "not in the plan, not done: start later" in done.stdout
+        started = [one for one in place.cluster.changes if one.path.endswith("/status/start")]
+        assert len(started) == 1
