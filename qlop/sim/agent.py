@@ -71,10 +71,10 @@ _WHILE_FROZEN = {"fsfreeze-status", "fsfreeze-thaw", "ping", "info"}
 
 def _run(call: Call) -> tuple[Guest, Run]:
     guest = call.guest()
-    if guest.run is None:
-        raise ApiError(f"VM {call.vmid} is not running")
     if "agent" not in guest.config:
         raise ApiError("No QEMU guest agent configured")
+    if guest.run is None:
+        raise ApiError(f"VM {call.vmid} is not running")
     if not qemu_options.agent_is_on(guest.config):
         raise ApiError(_NOT_RUNNING)
     if not power.agent_answers(call.world, guest):

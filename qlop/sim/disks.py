@@ -120,16 +120,17 @@ def move(call: Call) -> Json:
         return reassign.reassign(call, key, int(other))
     storage = call.get("storage")
     guest = call.guest()
-    if storage is None and "format" not in call.params:
-        raise bad_parameters({"storage": "either 'storage' or 'target-vmid' has to be given"})
+    if storage is None:
+        text = "both 'storage' and 'target-vmid' missing, either needs to be set"
+        raise bad_parameters({"target-vmid": text, "storage": text})
     check_lock(guest)
     if (digest := call.get("digest")) and digest != guest.digest():
-        raise ApiError("checksum mismatch (file change by other user?)")
+        raise ApiError("detected modified configuration - file changed by other user? Try again.")
     if key not in guest.config:
         raise ApiError(f"disk '{key}' does not exist")
-    if drives.is_cdrom(guest.config[key]):
-        raise ApiError("you can't move a cdrom")
     old = drives.parse(guest.config[key])["file"]
+    if drives.is_cdrom(guest.config[key]) and "cloudinit" not in old:
+        raise ApiError("you can't move a cdrom")
     place = volumes.on_node(world, storage or old.partition(":")[0], call.node)
     volume = volumes.need(world, old, call.node)
     format_ = call.get("format") or volume.format
@@ -149,6 +150,8 @@ def _move(call: Call, task: Task, key: str, storage_name: str) -> Worker:
     yield from world.hold(task, guest_lock(call.vmid))
     guest = call.guest()
     check_lock(guest)
+    if key not in guest.config:
+        raise TaskError(f"disk '{key}' does not exist")
     drive = drives.parse(guest.config[key])
     source = volumes.need(world, drive["file"], call.node)
     storage = volumes.on_node(world, storage_name, call.node)
@@ -161,6 +164,7 @@ def _move(call: Call, task: Task, key: str, storage_name: str) -> Worker:
         size=source.size_bytes,
         format_=call.get("format") or (source.format if storage.has_files else "raw"),
         content=source.content,
+        name="cloudinit" if "cloudinit" in source.volid else "",
     )
     task.say(volumes.format_line(storage, copy))
     total = f"{source.size_bytes / 1024**3:.1f} GiB"

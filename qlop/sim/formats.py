@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 
-from qlop.sim import roles, schema
+from qlop.sim import device_formats, roles, schema
 from qlop.sim.schema import Spec
 
 UNDEFINED = "\x01"
@@ -24,6 +24,8 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-+.]*", re.ASCII)
 _MAC = re.compile(r"[a-fA-F0-9][02468aceACE](:[a-fA-F0-9]{2}){5}")
 _VOLID = re.compile(r"([a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]):(\S+)", re.ASCII)
 
+_DRIVE = r"ide[0-3]|sata[0-5]|scsi([12]?\d|30)|virtio(\d|1[0-5])"
+
 _PATTERNS: Mapping[str, tuple[str, str]] = {
     "pve-vmid": (r"[1-9][0-9]{2,8}", "value does not look like a valid VM ID\n"),
     "pve-node": (
@@ -34,129 +36,54 @@ _PATTERNS: Mapping[str, tuple[str, str]] = {
         r"[a-zA-Z][a-zA-Z0-9_]{1,20}([:.]\d+)?",
         "invalid network interface name '{}'\n",
     ),
-    "pve-bridge-id": (r"[-_.\w]+", "value does not look like a valid bridge id\n"),
+    "pve-bridge-id": (r"[-_.\w]+", "invalid bridge ID '{}'\n"),
     "urlencoded": (r"[-%a-zA-Z0-9_.!~*'()]*", "invalid urlencoded string: {}\n"),
     "disk-size": (r"(\d+(\.\d+)?)([KMGT])?", "value does not look like a valid disk size: {}\n"),
     "pve-roleid": (r"[A-Za-z0-9.\-_]+", "role name '{}' contains invalid characters\n"),
     "pve-groupid": (r"[A-Za-z0-9.\-_]+", "group name '{}' contains invalid characters\n"),
-    "pve-poolid": (
-        r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,2}",
-        "pool name '{}' contains invalid characters\n",
+    "pve-qm-bootdev": (
+        rf"{_DRIVE}|net([12]?\d|3[01])|usb(\d|1[0-3])|hostpci(\d|1[0-5])",
+        "invalid boot device '{}'\n",
+    ),
+    "pve-qm-bootdisk": (
+        rf"{_DRIVE}|efidisk0|tpmstate0",
+        "invalid boot disk '{}'\n",
+    ),
+    "pve-phys-bits": (
+        r"host|0?[89]|[1-5]\d|6[0-4]",
+        "value must be an integer between 8 and 64 or 'host'\n",
+    ),
+    "pve-cpuset": (
+        r"\s*\d+(-\d+)?(\s*,\s*\d+(-\d+)?)*\s*",
+        "unable to parse cpuset option\n",
+    ),
+    "pve-ha-resource-id": (r"[a-z]+:\S+", "value does not look like a valid ha resource id\n"),
+    "pve-ha-resource-or-vm-id": (
+        r"[a-z]+:\S+|\d+",
+        "value does not look like a valid ha resource id\n",
+    ),
+    "pve-ha-node": (
+        r"([a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?)(:\d+)?",
+        "value does not look like a valid ha node\n",
+    ),
+    "pve-tokenid": (
+        r"[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+",
+        "value '{}' does not look like a valid token ID\n",
+    ),
+    "email": (
+        r"[\w+\-~]+(\.[\w+\-~]+)*@[a-zA-Z0-9\-]+(\.[a-zA-Z0-9\-]+)*",
+        "value does not look like a valid email address\n",
     ),
 }
 
 _STORAGE_CONTENT = {"images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import", "none"}
+_POOL_LEVELS_MAX = 3
+_AREAS = {
+    "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian",
+    "Pacific",
+}  # fmt: skip
 _TASK_STATES = {"ok", "error", "warning", "unknown"}
 _HOTPLUG = {"network", "disk", "cpu", "memory", "usb", "cloudinit"}
-
-_CPU_MODELS = frozenset(
-    [
-        "486",
-        "Broadwell",
-        "Broadwell-IBRS",
-        "Broadwell-noTSX",
-        "Broadwell-noTSX-IBRS",
-        "Cascadelake-Server",
-        "Cascadelake-Server-noTSX",
-        "Cascadelake-Server-v2",
-        "Cascadelake-Server-v4",
-        "Cascadelake-Server-v5",
-        "ClearwaterForest",
-        "Conroe",
-        "Cooperlake",
-        "Cooperlake-v2",
-        "EPYC",
-        "EPYC-Genoa",
-        "EPYC-Genoa-v2",
-        "EPYC-IBPB",
-        "EPYC-Milan",
-        "EPYC-Milan-v2",
-        "EPYC-Milan-v3",
-        "EPYC-Rome",
-        "EPYC-Rome-v2",
-        "EPYC-Rome-v3",
-        "EPYC-Rome-v4",
-        "EPYC-Turin",
-        "EPYC-v3",
-        "EPYC-v4",
-        "GraniteRapids",
-        "GraniteRapids-v2",
-        "Haswell",
-        "Haswell-IBRS",
-        "Haswell-noTSX",
-        "Haswell-noTSX-IBRS",
-        "Icelake-Client",
-        "Icelake-Client-noTSX",
-        "Icelake-Server",
-        "Icelake-Server-noTSX",
-        "Icelake-Server-v3",
-        "Icelake-Server-v4",
-        "Icelake-Server-v5",
-        "Icelake-Server-v6",
-        "IvyBridge",
-        "IvyBridge-IBRS",
-        "KnightsMill",
-        "Nehalem",
-        "Nehalem-IBRS",
-        "Opteron_G1",
-        "Opteron_G2",
-        "Opteron_G3",
-        "Opteron_G4",
-        "Opteron_G5",
-        "Penryn",
-        "SandyBridge",
-        "SandyBridge-IBRS",
-        "SapphireRapids",
-        "SapphireRapids-v2",
-        "SapphireRapids-v3",
-        "SierraForest",
-        "Skylake-Client",
-        "Skylake-Client-IBRS",
-        "Skylake-Client-noTSX-IBRS",
-        "Skylake-Client-v4",
-        "Skylake-Server",
-        "Skylake-Server-IBRS",
-        "Skylake-Server-noTSX-IBRS",
-        "Skylake-Server-v4",
-        "Skylake-Server-v5",
-        "Westmere",
-        "Westmere-IBRS",
-        "athlon",
-        "core2duo",
-        "coreduo",
-        "host",
-        "kvm32",
-        "kvm64",
-        "max",
-        "pentium",
-        "pentium2",
-        "pentium3",
-        "phenom",
-        "qemu32",
-        "qemu64",
-        "x86-64-v2",
-        "x86-64-v2-AES",
-        "x86-64-v3",
-        "x86-64-v4",
-    ]
-)
-
-_OWN: Mapping[str, Mapping[str, Spec]] = {
-    "pve-qm-boot": {
-        "legacy": Spec(type="s", pattern="[acdn]{1,4}", optional=True, default_key=True),
-        "order": Spec(type="s", format="pve-qm-bootdev-list", optional=True),
-    },
-    "pve-qm-ipconfig": {
-        "ip": Spec(type="s", format="pve-ipv4-config", optional=True),
-        "gw": Spec(type="s", format="ipv4", optional=True),
-        "ip6": Spec(type="s", format="pve-ipv6-config", optional=True),
-        "gw6": Spec(type="s", format="ipv6", optional=True),
-    },
-    "pve-qm-cicustom": {
-        key: Spec(type="s", format="pve-volume-id", optional=True)
-        for key in ("meta", "network", "user", "vendor")
-    },
-}
 
 
 def complaint(name: str, value: str, where: str, check_key: CheckKey) -> str:
@@ -165,7 +92,9 @@ def complaint(name: str, value: str, where: str, check_key: CheckKey) -> str:
         return ""
     keys = property_keys(name)
     if keys is not None:
-        return _check_properties(keys, value, where, check_key)
+        text = _check_properties(keys, value, where, check_key)
+        validate = device_formats.VALIDATORS.get(name)
+        return text if text or validate is None else validate(value)
     if name.endswith(("-list", "-alist")) and name != "pve-hotplug-features":
         single = name.removesuffix("-list").removesuffix("-alist")
         for item in re.split(r"[,;\s\0]+", value.strip()):
@@ -179,8 +108,8 @@ def complaint(name: str, value: str, where: str, check_key: CheckKey) -> str:
 
 def property_keys(name: str) -> Mapping[str, Spec] | None:
     """Return the keys of a property-string format, or ``None`` if it is not one."""
-    if name in _OWN:
-        return _OWN[name]
+    if name in device_formats.KEYS:
+        return device_formats.KEYS[name]
     if name == "pve-qm-ide":
         name = "@ide"
     return schema.table().formats.get(name)
@@ -192,6 +121,14 @@ def _single(name: str, value: str) -> str:
         return "" if re.fullmatch(pattern, value) else text.format(value)
     checker = _CHECKERS.get(name)
     return checker(value) if checker is not None else ""
+
+
+def _pool(value: str) -> str:
+    parts = value.split("/")
+    if len(parts) > _POOL_LEVELS_MAX:
+        return f"pool name '{value}' nested too deeply (max levels = {_POOL_LEVELS_MAX})\n"
+    good = all(re.fullmatch(r"[A-Za-z0-9._-]+", part) for part in parts)
+    return "" if good else f"pool name '{value}' contains invalid characters\n"
 
 
 def _dns(value: str) -> str:
@@ -231,7 +168,7 @@ def _content(value: str) -> str:
 
 
 def _task_status(value: str) -> str:
-    return "" if value in _TASK_STATES else f"invalid status '{value}'\n"
+    return "" if value.lower() in _TASK_STATES else f"invalid status '{value}'\n"
 
 
 def _hotplug(value: str) -> str:
@@ -239,15 +176,8 @@ def _hotplug(value: str) -> str:
         return ""
     for item in re.split(r"[,;\s]+", value.strip()):
         if item and item not in _HOTPLUG:
-            return f"unknown hotplug feature '{item}'\n"
+            return f"invalid hotplug feature '{item}'\n"
     return ""
-
-
-def _cpu(value: str) -> str:
-    model = value.split(",", 1)[0].removeprefix("cputype=")
-    if model in _CPU_MODELS or model.startswith("custom-") or "=" in model:
-        return ""
-    return f"Built-in cputype '{model}' is not defined (missing 'custom-' prefix?)\n"
 
 
 def _startup(value: str) -> str:
@@ -271,14 +201,72 @@ def _interface(version: int, value: str) -> str:
         ok = "/" in value and ipaddress.ip_interface(value).version == version
     except ValueError:
         ok = False
-    return "" if ok else f"value does not look like a valid IPv{version} network configuration\n"
+    return "" if ok else f"value does not look like a valid ipv{version} network configuration\n"
 
 
 def _privilege(value: str) -> str:
     return "" if value in roles.ALL else f"invalid privilege '{value}'\n"
 
 
+def _ip(value: str) -> str:
+    is_one = not _address(4, value) or not _address(6, value)
+    return "" if is_one else "value does not look like a valid IP address\n"
+
+
+def _address_or_name(value: str) -> str:
+    is_one = not _ip(value) or not _dns(value)
+    return "" if is_one else f"value does not look like a valid address: {value}\n"
+
+
+def _container_nameserver(value: str) -> str:
+    local, percent, interface = value.partition("%")
+    if percent and local.startswith("fe80:"):
+        value = local if not _single("pve-iface", interface) else ""
+    return _ip(value)
+
+
+def _cidr(value: str) -> str:
+    try:
+        ok = "/" in value and bool(ipaddress.ip_interface(value))
+    except ValueError:
+        ok = False
+    return "" if ok else "value does not look like a valid CIDR network\n"
+
+
+def _storage_pair(value: str) -> str:
+    parts = value.split(":")
+    checked = parts if len(parts) == 2 and all(parts) else [value]
+    for part in [] if value == "1" else checked:
+        if text := _storage_id(part):
+            return f"entry '{value}' contains invalid ID - {text}\n\n"
+    return ""
+
+
+def _timezone(value: str) -> str:
+    """Complain of a zone that is in no area of ``zone.tab``."""
+    ok = value in {"host", "UTC"} or (value.partition("/")[0] in _AREAS and "/" in value)
+    return "" if ok else f"invalid time zone '{value}'\n"
+
+
+def _mount_path(value: str) -> str:
+    is_bad = re.search(r"/\.\.?/|/\.\.?$|^\.\.?/", value) is not None
+    return f"{value} contains illegal character sequences\n" if is_bad else ""
+
+
+def _container_device(value: str) -> str:
+    is_bad = re.search(r"/\.\.?(/|$)", value) or not value.startswith("/dev/")
+    return f"{value} is not a valid device path\n" if is_bad else ""
+
+
 _CHECKERS: Mapping[str, Callable[[str], str]] = {
+    "pve-poolid": _pool,
+    "ip": _ip,
+    "address": _address_or_name,
+    "lxc-ip-with-ll-iface": _container_nameserver,
+    "CIDR": _cidr,
+    "storage-pair": _storage_pair,
+    "pve-ct-timezone": _timezone,
+    "pve-lxc-dev-string": _container_device,
     "dns-name": _dns,
     "pve-configid": _config_id,
     "pve-storage-id": _storage_id,
@@ -287,11 +275,10 @@ _CHECKERS: Mapping[str, Callable[[str], str]] = {
     "pve-volume-id": _volid,
     "pve-volume-id-or-qm-path": _volid_or_path,
     "pve-volume-id-or-absolute-path": _volid_or_path,
-    "pve-lxc-mp-string": lambda _: "",
+    "pve-lxc-mp-string": _mount_path,
     "pve-storage-content": _content,
     "pve-task-status-type": _task_status,
     "pve-hotplug-features": _hotplug,
-    "pve-vm-cpu-conf": _cpu,
     "pve-startup-order": _startup,
     "pve-priv": _privilege,
     "ipv4": lambda value: _address(4, value),
@@ -319,6 +306,8 @@ def _check_properties(
             lines.append(f"{where}.{key}: {_NOT_IN_SCHEMA}")
         elif text := check_key(f"{where}.{key}", spec, item):
             lines.append(f"{where}.{key}: {text}")
+        if spec is not None and spec.requires and spec.requires not in parsed:
+            lines.append(f"{where}.{spec.requires}: missing property required by '{where}.{key}'")
     lines += [
         f"{where}.{key}: property is missing and it is not optional"
         for key, spec in keys.items()
@@ -349,5 +338,7 @@ def split_properties(keys: Mapping[str, Spec], value: str) -> dict[str, str] | s
             key = spec.alias
         if key in found:
             return f"duplicate key in comma-separated list property: {key}\n"
+        if not item:
+            return "missing key in comma-separated list property\n"
         found[key] = item
     return found

@@ -1,6 +1,7 @@
 """Configure HA resources and rules, and show what the manager believes."""
 
 import hashlib
+import re
 
 from qlop.ports import Json
 from qlop.sim import ha, ha_rules
@@ -26,8 +27,11 @@ def _sid(call: Call) -> str:
     if not colon:
         guest = call.world.guests.get(int(given)) if given.isdigit() else None
         if guest is None:
-            raise ApiError(f"unable to parse ha resource id '{given}'")
+            raise ApiError(f"unable to detect SID from VMID - VM/CT {given} does not exist")
         return f"{'vm' if guest.kind is Kind.QEMU else 'ct'}:{given}"
+    wanted = call.get("type")
+    if wanted is not None and wanted != kind and "POST" in call.route.key:
+        raise ApiError("types does not match")
     if kind not in {"vm", "ct"}:
         raise ApiError(f"unknown section type '{kind}'")
     del vmid
@@ -94,6 +98,8 @@ def add(call: Call) -> Json:
     world = call.world
     sid = _sid(call)
     kind, _, vmid = sid.partition(":")
+    if re.fullmatch(r"[1-9]\d{1,8}", vmid) is None:
+        raise ApiError("invalid VMID")
     guest = world.guests.get(int(vmid))
     if guest is None:
         raise ApiError(f"resource '{sid}' does not exist in cluster")

@@ -6,10 +6,19 @@ pending section first and is then applied, hot to a running VM, cold to a stoppe
 
 import re
 from collections.abc import Mapping
-from urllib.parse import unquote
 
 from qlop.ports import Json
-from qlop.sim import drives, grants, hotplug, qemu_disks, qemu_options, replication
+from qlop.sim import (
+    drives,
+    grants,
+    hotplug,
+    qemu_disks,
+    qemu_options,
+    replication,
+    ssh_keys,
+    volume_access,
+    volumes,
+)
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import guest_lock
 from qlop.sim.state import Guest, Task, Worker
@@ -31,6 +40,9 @@ _NOT_CONFIG = {
 
 def read(call: Call) -> Json:
     """Answer ``GET …/config``: pending values merged in unless ``current=1``."""
+    if call.get("snapshot") is not None and call.flag("current"):
+        text = "cannot use 'snapshot' parameter with 'current'"
+        raise bad_parameters({"snapshot": text, "current": text})
     guest = call.guest()
     integers = qemu_options.integer_options()
     if (name := call.get("snapshot")) is not None:
@@ -115,8 +127,8 @@ class _Change:
         self.params = {key: value for key, value in given.items() if key not in _NOT_CONFIG}
         self.force = call.flag("force")
         if "sshkeys" in self.params:
-            check_ssh_keys(self.params["sshkeys"])
-        if not self.params and "delete" not in given and "revert" not in given:
+            ssh_keys.check(self.params["sshkeys"])
+        if not self.params and not call.text("delete") and not call.text("revert"):
             raise ApiError("no options specified")
         if (alias := self.params.pop("cdrom", None)) is not None:
             self.params["ide2"] = f"{alias},media=cdrom"
@@ -147,7 +159,7 @@ class _Change:
                         "revert": f"you can't use '-delete {option}' and -revert {option}' at the same time"
                     }
                 )
-            if not qemu_options.exists(option) and option != "vmstate":
+            if not qemu_options.exists(option):
                 raise bad_parameters({"delete": f"unknown option '{option}'"})
         return names
 
@@ -157,25 +169,17 @@ def split_list(value: str) -> list[str]:
     return [item for item in re.split(r"[,;\s\0]+", value) if item]
 
 
-def check_ssh_keys(value: str) -> None:
-    """Refuse what is not a list of public keys, percent-encoded."""
-    pattern = re.compile(
-        r"^(?:\S+ )?(?:ssh-(?:rsa|dss|ed25519|ed25519-cert-v01@openssh\.com)|"
-        r"ecdsa-sha2-nistp(?:256|384|521)|sk-\S+@openssh\.com) [A-Za-z0-9+/]+={0,3}(?: .*)?$"
-    )
-    for line in unquote(value).split("\n"):
-        if line.strip() and not line.startswith("#") and not pattern.match(line.strip()):
-            raise ApiError("SSH public key validation error")
-
-
 def _prepared(call: Call) -> _Change:
     world = call.world
     change = _Change(call)
+    qemu_disks.check_drives(call, change.params)
     for option, value in change.params.items():
         if re.fullmatch(r"net\d+", option):
             change.params[option] = qemu_options.print_net(world, value)
         elif option == "vmgenid" and value == "1":
             change.params[option] = qemu_options.new_uuid(world)
+        elif option == "hookscript":
+            _check_hookscript(call, value)
     qemu_options.check_permissions(call, call.vmid, change.delete)
     qemu_options.check_permissions(call, call.vmid, change.params)
     qemu_disks.check_storage_access(call, change.params, call.vmid)
@@ -183,7 +187,7 @@ def _prepared(call: Call) -> _Change:
     _check_config(call, change)
     old = call.guest().config
     for option, value in change.params.items():
-        qemu_options.check_device_permission(call, option, value)
+        qemu_options.check_device_permission(call, option, value, verb="modify")
     if "tags" in change.params or "tags" in change.delete:
         grants.check_tags(call, call.vmid)
     grants.check_rng(call, change.params)
@@ -192,6 +196,18 @@ def _prepared(call: Call) -> _Change:
         qemu_options.check_device_permission(call, option, old.get(option, "socket"))
     grants.check_bridges(call, touched, change.params)
     return change
+
+
+def _check_hookscript(call: Call, volid: str) -> None:
+    """Refuse what is no script in a storage's snippets (``check_hookscript``)."""
+    parts = volume_access.split(volid)
+    if parts is None:
+        raise bad_parameters({"hookscript": f"unable to parse volume ID '{volid}'\n"})
+    told = volume_access.named(volumes.config_of(call.world, parts[0]), parts[1])
+    if told.content != "snippets":
+        raise bad_parameters({"hookscript": f"'{volid}' is not in the snippets directory\n"})
+    if volumes.find(call.world, volid, call.node) is None:
+        raise bad_parameters({"hookscript": f"script '{volid}' does not exist\n"})
 
 
 def _check_config(call: Call, change: _Change) -> Guest:

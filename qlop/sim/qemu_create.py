@@ -1,7 +1,17 @@
 """Create and destroy VMs."""
 
 from qlop.ports import Json
-from qlop.sim import drives, grants, power, qemu_disks, qemu_options, replication, restore, volumes
+from qlop.sim import (
+    drives,
+    grants,
+    power,
+    qemu_disks,
+    qemu_options,
+    replication,
+    restore,
+    ssh_keys,
+    volumes,
+)
 from qlop.sim.access import denied
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import World, guest_lock
@@ -30,6 +40,8 @@ _NOT_CONFIG = {
 def create(call: Call) -> Json:
     """Answer ``POST /nodes/{node}/qemu``."""
     world, vmid = call.world, call.vmid
+    if "sshkeys" in call.params:
+        ssh_keys.check(call.params["sshkeys"])
     world.need_quorum()
     pool = call.text("pool")
     if pool and pool not in world.pools:
@@ -42,7 +54,7 @@ def create(call: Call) -> Json:
     if "archive" in call.params:
         return restore.qemu(call)
     if "storage" in call.params:
-        volumes.config_of(world, call.params["storage"])
+        call.demand(f"/storage/{call.params['storage']}", "Datastore.AllocateSpace")
     config = {key: value for key, value in call.params.items() if key not in _NOT_CONFIG}
     if (alias := config.pop("cdrom", None)) is not None:
         config["ide2"] = f"{alias},media=cdrom"
@@ -54,10 +66,10 @@ def create(call: Call) -> Json:
         grants.check_tags(call, vmid, pool)
     grants.check_rng(call, config)
     grants.check_bridges(call, config)
+    qemu_disks.check_drives(call, config)
     refuse_taken(call, vmid)
     for key in drives.numbered(config, "net"):
         config[key] = qemu_options.print_net(world, config[key])
-    _check_balloon(config)
     guest = Guest(vmid=vmid, kind=Kind.QEMU, node=call.node, config={"lock": "create"})
     world.guests[vmid] = guest
     write(world, guest)
@@ -73,11 +85,6 @@ def refuse_taken(call: Call, vmid: int) -> None:
     raise ApiError(
         f"unable to create VM {vmid} - {name} {vmid} already exists on node '{taken.node}'"
     )
-
-
-def _check_balloon(config: dict[str, str]) -> None:
-    if "balloon" in config and int(config["balloon"]) > qemu_options.memory_mib(config):
-        raise ApiError("balloon value too large (must be smaller than assigned memory)")
 
 
 def _create(call: Call, task: Task, config: dict[str, str]) -> Worker:
@@ -238,8 +245,6 @@ def make_template(call: Call) -> Json:
     guest = call.guest()
     check_lock(guest)
     disk = call.get("disk")
-    if disk is not None and disk not in guest.config:
-        raise ApiError(f"disk '{disk}' does not exist")
     if guest.snapshots:
         raise ApiError("unable to create template, because VM contains snapshots")
     if guest.is_template and disk is None:
@@ -253,13 +258,15 @@ def _make_template(call: Call, task: Task) -> Worker:
     yield from call.world.hold(task, guest_lock(call.vmid))
     guest = call.guest()
     yield call.world.spec.timing.config_s
-    turn_into_template(call, guest)
+    turn_into_template(call, guest, only=call.text("disk"))
 
 
-def turn_into_template(call: Call, guest: Guest) -> None:
-    """Make every disk a base image, and the guest a template."""
+def turn_into_template(call: Call, guest: Guest, *, only: str = "") -> None:
+    """Make every disk, or only one, a base image, and the guest a template."""
     world = call.world
     for key, value in list(guest.config.items()):
+        if only not in {"", key}:
+            continue
         is_disk = drives.is_drive(key) or drives.is_mount(key)
         if not is_disk or drives.is_cdrom(value):
             continue

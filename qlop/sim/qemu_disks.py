@@ -6,8 +6,7 @@ After ``create_disks`` and ``vmconfig_register_unused_drive`` of ``qemu-server``
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from qlop.sim import drives, volumes
-from qlop.sim.access import denied
+from qlop.sim import drives, volume_access, volumes
 from qlop.sim.call import Call
 from qlop.sim.engine import World
 from qlop.sim.state import Guest, Volume
@@ -37,35 +36,41 @@ def check_storage_access(call: Call, params: Mapping[str, str], vmid: int) -> No
                 raise bad_parameters(
                     {"storage": f"storage '{storage_name}' does not support vm images"}
                 )
-        elif ":" in file:
-            storage_name = file.partition(":")[0]
-            volumes.config_of(call.world, storage_name)
-            _check_volume_access(call, file, vmid)
+        else:
+            volume_access.check(call, file, vmid)
         if source := drive.get("import-from"):
-            volumes.config_of(call.world, source.partition(":")[0])
-            _check_volume_access(call, source, vmid)
+            volume_access.check(call, source, vmid)
+    for option in drives.numbered(params, "unused"):
+        file = drives.parse(params[option]).get("file", "")
+        if volume_access.split(file) is None:
+            raise bad_parameters({option: f"not a valid volid: {file}"})
+        volume_access.check(call, file, vmid, "images")
 
 
-def _check_volume_access(call: Call, volid: str, vmid: int) -> None:
-    """Refuse volumes that are not the caller's to use.
+def check_drives(call: Call, params: dict[str, str]) -> None:
+    """Refuse drives that contradict themselves; an empty one is a CD-ROM.
 
-    After ``check_volume_access`` (pve-storage, ``PVE/Storage.pm``).
+    After ``check_drive_param`` and ``cleanup_drive_path`` (qemu-server).
     """
-    storage, _, name = volid.partition(":")
-    path = f"/storage/{storage}"
-    if call.may(path, "Datastore.Allocate"):
-        return
-    volume = volumes.find(call.world, volid, call.node)
-    owner = None if volume is None else volume.vmid
-    content = name.partition("/")[0] if volume is None else volume.content
-    if content in {"iso", "vztmpl", "import"}:
-        if not call.may(path, "Datastore.AllocateSpace") and not call.may(path, "Datastore.Audit"):
-            raise denied(f"{path}, Datastore.AllocateSpace|Datastore.Audit")
-    elif owner is None:
-        raise ApiError(f"missing privileges to access {volid}")
-    elif owner != vmid:
-        call.demand(path, "Datastore.AllocateSpace" if content == "backup" else "Datastore.Audit")
-        call.demand(f"/vms/{owner}", "VM.Backup" if content == "backup" else "VM.Config.Disk")
+    for option in sorted(params):
+        if not drives.is_drive(option):
+            continue
+        drive = drives.parse(params[option])
+        file = drive.get("file", "")
+        requested = drives.new_disk(file)
+        if "import-from" in drive and (requested is None or requested[1] != 0):
+            text = "use <storage ID>:0,import-from=<source>"
+            raise bad_parameters({option: f"'import-from' requires special syntax - {text}"})
+        if file in {"none", "cdrom"}:
+            drive.setdefault("media", "cdrom")
+            params[option] = drives.show(drive)
+        parts = volume_access.split(file)
+        if parts is None or requested is not None or parts[1] == "cloudinit":
+            continue
+        told = volume_access.named(volumes.config_of(call.world, parts[0]), parts[1])
+        if told.content == "iso" and drive.get("media") != "cdrom":
+            text = "explicit 'media=cdrom' is required for iso images"
+            raise bad_parameters({option: text})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,6 +131,8 @@ def _create_one(place: _Place, value: str, created: Created) -> None:
 
 def _create_cloudinit(place: _Place, drive: dict[str, str], created: Created) -> None:
     world, node, vmid, option = place.world, place.node, place.vmid, place.option
+    if (other := _other_cloudinit(place, created)) is not None:
+        raise ApiError(f"{option} - cloud-init drive is already attached at '{other}'")
     name = drive["file"].partition(":")[0]
     storage = volumes.on_node(world, name, node)
     format_ = drive.pop("format", "qcow2" if storage.has_files else "raw")
@@ -150,6 +157,18 @@ def _create_cloudinit(place: _Place, drive: dict[str, str], created: Created) ->
     created.lines.append(f"{option}: successfully created disk '{created.values[option]}'")
 
 
+def _other_cloudinit(place: _Place, created: Created) -> str | None:
+    """Return the drive that already is the guest's cloud-init drive (``has_cloudinit``)."""
+    guest = place.world.guests.get(place.vmid)
+    sections = [created.values] if guest is None else [guest.config, guest.pending, created.values]
+    for section in sections:
+        for key, value in section.items():
+            is_other = key != place.option and drives.is_drive(key) and drives.is_cdrom(value)
+            if is_other and "cloudinit" in drives.parse(value).get("file", ""):
+                return key
+    return None
+
+
 def _create_new(place: _Place, drive: dict[str, str], created: Created) -> None:
     world, node, vmid, option = place.world, place.node, place.vmid, place.option
     requested = drives.new_disk(drive["file"])
@@ -166,6 +185,8 @@ def _create_new(place: _Place, drive: dict[str, str], created: Created) -> None:
         source = volumes.need(world, origin, node)
         size = source.size_bytes
     format_ = drive.pop("format", "")
+    if source is not None and storage.has_files:
+        format_ = format_ or source.format
     volume = volumes.allocate(
         world, storage=storage, node=node, vmid=vmid, size=size, format_=format_
     )

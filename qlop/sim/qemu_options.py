@@ -133,7 +133,9 @@ def check_drive_permission(call: Call, vmid: int, value: str) -> None:
         call.demand(path, "VM.Config.Disk")
 
 
-def check_device_permission(call: Call, option: str, value: str, pool: str = "") -> None:
+def check_device_permission(
+    call: Call, option: str, value: str, pool: str = "", *, verb: str = "set"
+) -> None:
     """Refuse host devices to anybody but root, and all others without ``VM.Config.HWType``."""
     if call.who.is_root or not re.fullmatch(r"(?:hostpci|usb|serial|parallel)\d+", option):
         return
@@ -142,13 +144,18 @@ def check_device_permission(call: Call, option: str, value: str, pool: str = "")
     if re.fullmatch(r"usb\d+", option) and not re.search(r"mapping=|spice", value):
         raise ApiError(f"only root can set '{option}' config for real devices")
     if re.fullmatch(r"serial\d+|parallel\d+", option) and value != "socket":
-        raise ApiError(f"only root can set '{option}' config for real devices")
+        raise ApiError(f"only root can {verb} '{option}' config for real devices")
     if not (pool and call.may(f"/pool/{pool}", "VM.Config.HWType")):
         call.demand(f"/vms/{call.vmid}", "VM.Config.HWType")
     mapping = drives.parse(value, "host").get("mapping")
     if mapping is not None:
         kind = "pci" if option.startswith("hostpci") else "usb"
         call.demand(f"/mapping/{kind}/{mapping}", "Mapping.Use")
+
+
+_INTERNAL = {"meta", "parent", "runningcpu", "runningmachine", "running-nets-host-mtu", "snaptime"}
+_INTERNAL |= {"vmstate"}
+"""Options that only PVE itself sets, and no call describes."""
 
 
 def exists(option: str) -> bool:
@@ -158,7 +165,7 @@ def exists(option: str) -> bool:
     not_options = {
         "delete", "digest", "force", "revert", "skiplock", "node", "vmid", "cdrom",
     }  # fmt: skip
-    return option not in not_options and found[0].spec(option) is not None
+    return option in _INTERNAL or (option not in not_options and found[0].spec(option) is not None)
 
 
 def integer_options() -> frozenset[str]:

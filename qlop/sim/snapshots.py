@@ -113,8 +113,13 @@ def _names(call: Call) -> _Names:
 def take(call: Call) -> Json:
     """Answer ``POST …/snapshot``."""
     name = call.params["snapname"]
-    if name == "current" or (name == "pending" and call.kind is Kind.QEMU):
+    is_vm = call.kind is Kind.QEMU
+    if is_vm and name.lower() == "pending":
+        raise ApiError("unable to use snapshot name 'pending' (reserved name)")
+    if name == "current" or (name == "vzdump" and not is_vm):
         raise ApiError(f"unable to use snapshot name '{name}' (reserved name)")
+    if is_vm:
+        call.guest()
     return call.fork(_names(call).take, call.vmid, lambda task: _take(call, task, name))
 
 
@@ -343,8 +348,7 @@ def _delete(call: Call, task: Task) -> Worker:
         if call.kind is Kind.QEMU:
             task.say("trying to acquire lock...\n OK")
         raise TaskError(f"snapshot '{name}' does not exist")
-    if not call.flag("force"):
-        check_lock(guest, "snapshot-delete")
+    check_lock(guest)
     section = guest.snapshots[name]
     section["snapstate"] = "delete"
     guest.config["lock"] = "snapshot-delete"

@@ -229,8 +229,8 @@ MUTANTS = (
     Mutant(
         name="unsetting what is unknown is refused",
         module="qemu_config",
-        rule='if not qemu_options.exists(option) and option != "vmstate":',
-        instead="if False:",
+        rule='if not qemu_options.exists(option):\n                raise bad_parameters({"delete"',
+        instead='if False:\n                raise bad_parameters({"delete"',
     ),
     Mutant(
         name="a guest that runs does not start again",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -58,7 +59,9 @@ ROWS = list(rows())
 
 def put(kind: str, option: str, roles: Mapping[str, frozenset[str]]) -> SimResponse:
     """Set one option of a stopped guest with qlop's token, which has these roles."""
-    lab = Lab(granted(world.hospital(), roles))
+    spec = world.hospital()
+    script = world.VolumeSpec(volid="nas:snippets/x", size_gib=0.001)
+    lab = Lab(granted(replace(spec, volumes=(*spec.volumes, script)), roles))
     guest = lab.clone(101) if kind == "qemu" else made(lab)
     return lab.call(
         "PUT", f"{guest}/config", as_=f"PVEAPIToken={CREDENTIAL}", **{option: VALUES[kind][option]}
