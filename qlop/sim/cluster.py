@@ -117,6 +117,16 @@ class Cluster:
         node = contacted if node == "localhost" else node
         return node if node in self.world.nodes else ""
 
+    def is_handed_on(self, request: SimRequest) -> bool:
+        """Return whether the proxy that was asked hands a call to another daemon."""
+        found = self._table.find(request.method, request.path)
+        if found is None:
+            return False
+        route, at = found
+        contacted = request.node or self._first_node()
+        node = at.get("node", contacted) if route.proxy_to_node else contacted
+        return route.protected or node not in {"localhost", contacted}
+
     def _first_node(self) -> str:
         names = list(self.world.nodes)
         return next((name for name in names if self.world.is_reachable(name)), names[0])

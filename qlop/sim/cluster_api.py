@@ -1,4 +1,4 @@
-"""Answer for the cluster as a whole: version, membership, log, options, backup jobs."""
+"""Answer for the cluster as a whole: version, membership, log, backup jobs."""
 
 from qlop.ports import Json
 from qlop.sim import qemu_options
@@ -71,39 +71,6 @@ def log(call: Call) -> Json:
         if len(rows) >= call.number("max", 500):
             break
     return rows
-
-
-def options(call: Call) -> Json:
-    """Answer ``GET /cluster/options``."""
-    world = call.world
-    tags = sorted(
-        {
-            tag
-            for guest in world.guests.values()
-            if call.may(f"/vms/{guest.vmid}", "VM.Audit")
-            for tag in guest.config.get("tags", "").split(";")
-            if tag.strip()
-        }
-    )
-    row: Row = {"allowed-tags": list[Json](tags)}
-    if call.may("/", "Sys.Audit"):
-        row["mac_prefix"] = "BC:24:11"
-        row["description"] = ""
-        row.update(world.options)
-        if world.options.get("description"):
-            row["description"] = world.options["description"] + "\n"
-    return row
-
-
-def set_options(call: Call) -> Json:
-    """Answer ``PUT /cluster/options``."""
-    world = call.world
-    world.need_quorum("file-datacenter_cfg")
-    for name in split_list(call.text("delete")):
-        world.options.pop(name, None)
-    world.options.update({key: value for key, value in call.params.items() if key != "delete"})
-    world.wrote_file("datacenter.cfg")
-    return None
 
 
 def config_nodes(call: Call) -> Json:
@@ -190,8 +157,6 @@ HANDLERS: Handlers = {
     "GET /nodes/{node}/version": version,
     "GET /cluster/status": cluster_status,
     "GET /cluster/log": log,
-    "GET /cluster/options": options,
-    "PUT /cluster/options": set_options,
     "GET /cluster/config/nodes": config_nodes,
     "GET /cluster/backup": jobs,
     "POST /cluster/backup": create_job,

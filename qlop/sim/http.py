@@ -60,7 +60,7 @@ class HttpAnswer:
     """An answer to be written; ``at`` is the server's time in epoch seconds.
 
     ``content_type`` is left out where it is empty, as is ``file``, the name under which the
-    body is to be kept. ``hops`` are the ``Connection`` headers of
+    body is to be kept, and ``location``, where to ask instead. ``hops`` are the ``Connection`` headers of
     the daemons that the answer came through; an error's are forgotten.
     """
 
@@ -70,6 +70,7 @@ class HttpAnswer:
     body: bytes = b""
     content_type: str = ""
     file: str = ""
+    location: str = ""
     hops: tuple[str, ...] = ()
     cut: Cut = Cut.NOT
 
@@ -112,9 +113,18 @@ class Connection(asyncio.Protocol):
     """One client's connection: its requests are answered one after the other."""
 
     def __init__(
-        self, answering: Answering, now: Callable[[], float], gone: Callable[["Connection"], None]
+        self,
+        answering: Answering,
+        now: Callable[[], float],
+        gone: Callable[["Connection"], None],
+        *,
+        plain: bool = False,
     ) -> None:
-        """Ask ``answering`` for every answer; tell ``gone`` when the connection has ended."""
+        """Ask ``answering`` for every answer; tell ``gone`` when the connection has ended.
+
+        One that is ``plain``, without TLS, is sent elsewhere and ends.
+        """
+        self._plain = plain
         self._answering = answering
         self._now = now
         self._gone = gone
@@ -191,6 +201,9 @@ class Connection(asyncio.Protocol):
                 ),
             )
             return
+        if self._plain:
+            self._redirect(head)
+            return
         answer = self._answering(
             HttpRequest(
                 method=head.method,
@@ -204,6 +217,29 @@ class Connection(asyncio.Protocol):
             self._write(head, answer)
         else:
             self._pending = asyncio.ensure_future(self._later(head, answer))
+
+    def _redirect(self, head: _Head) -> None:
+        """Send a client without TLS to where there is (``ensure_tls_connection``).
+
+        One that names no host gets no answer: the server dies of it, quietly.
+        """
+        host = head.headers.get("host", "")
+        if not host:
+            return
+        is_read = head.method in {"GET", "HEAD"}
+        status, text = (301, "Moved Permanently") if is_read else (308, "Permanent Redirect")
+        bare = host.removeprefix("http://").removeprefix("https://")
+        self._write(
+            head,
+            HttpAnswer(
+                status=status,
+                reason=text,
+                body=text.encode(),
+                at=self._now(),
+                location=f"https://{bare}{head.target}",
+            ),
+        )
+        self._end(_LINGER_S)
 
     async def _later(self, head: _Head, answer: Awaitable[HttpAnswer]) -> None:
         written = await answer
@@ -310,6 +346,8 @@ def _lines(
     yield f"Connection: {'Keep-Alive' if keeps else 'close'}"
     yield f"Date: {date}"
     yield "Pragma: no-cache"
+    if answer.location:
+        yield f"Location: {answer.location}"
     yield "Server: pve-api-daemon/3.0"
     if encoding:
         yield f"Content-Encoding: {encoding}"

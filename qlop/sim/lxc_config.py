@@ -7,8 +7,8 @@ from qlop.sim import (
     lxc_options,
     lxc_pending,
     qemu_config,
-    qemu_options,
     replication,
+    tags,
     volumes,
 )
 from qlop.sim.call import Call, Handlers, check_lock, write
@@ -72,6 +72,10 @@ def put(call: Call) -> Json:
     is_unprivileged = guest.config.get("unprivileged") == "1"
     for names, config in ((delete, guest.config), (revert, guest.config), (list(given), given)):
         lxc_options.check_permissions(call, names, config, unprivileged=is_unprivileged, pool="")
+        if "tags" in names:
+            is_set = names is not delete
+            new = config.get("tags", "") if is_set else ""
+            tags.check(call, call.vmid, guest.config.get("tags", ""), new)
     touched = {key: guest.config[key] for key in (*given, *delete) if key in guest.config}
     grants.check_bridges(call, touched, given)
     replication.check_new_volumes(world, call.vmid, given)
@@ -154,7 +158,7 @@ def _checked(call: Call, guest: Guest, option: str, value: str, *, is_protected:
     elif option == "unprivileged":
         raise ApiError(f"unable to modify read-only option: '{option}'")
     elif option == "tags":
-        return qemu_options.unique_tags(value) or " "
+        return tags.unique(call.world, value) or " "
     return value
 
 

@@ -12,6 +12,7 @@ from qlop.sim import (
     qemu_create,
     qemu_options,
     restore,
+    tags,
     volumes,
 )
 from qlop.sim.access import denied
@@ -203,7 +204,7 @@ def _finished(
     if is_unprivileged:
         config["unprivileged"] = "1"
     if "tags" in config:
-        config["tags"] = qemu_options.unique_tags(config["tags"])
+        config["tags"] = tags.unique(call.world, config["tags"])
     return config
 
 

@@ -1,5 +1,6 @@
 """Answer HTTP requests as the proxy of a simulated node: decode, hand on, encode."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -17,6 +18,11 @@ from qlop.sim.wire import ApiError, SimRequest, SimResponse, extjs
 _LOCK_POLL = dt.timedelta(seconds=0.25)
 _JSON = "application/json;charset=UTF-8"
 _UNAUTHORIZED = 401
+_PATIENCE = dt.timedelta(seconds=30)
+"""How long a proxy waits for the daemon that it handed a call (``proxy_request`` in
+``PVE/APIServer/AnyEvent.pm``)."""
+_TIMED_OUT = SimResponse(status=596, reason="Connection timed out", empty=True)
+"""What ``AnyEvent::HTTP`` makes of an answer that does not come."""
 _FORMATTERS = frozenset({"json", "extjs"})
 
 Reply = HttpAnswer | Awaitable[HttpAnswer]
@@ -41,6 +47,7 @@ class Proxy:
         self._speed = speed
         self._mind = mind
         self._daemons = Daemons()
+        self._late: set[asyncio.Future[HttpAnswer]] = set()
         self.ports: dict[str, int] = {}
 
     def answer(self, request: HttpRequest) -> Reply:
@@ -64,10 +71,10 @@ class Proxy:
         if not self._daemons.are_idle:
             node = self._cluster.daemon_of(simulated)
             if self._daemons.is_full(node):
-                return self._queued(simulated, node, formatter)
+                return self._patiently(simulated, self._queued(simulated, node, formatter))
         response = self._cluster.handle(simulated, self._now())
         if response.blocked or response.delay_s > 0:
-            return self._later(simulated, response, formatter)
+            return self._patiently(simulated, self._later(simulated, response, formatter))
         return self._answer(response, formatter)
 
     def _refused(self, request: HttpRequest, error: ApiError) -> Reply:
@@ -103,6 +110,34 @@ class Proxy:
             node=node,
             upload=forms.uploaded(content_type, request.body) if is_upload else b"",
         )
+
+    def give_up(self) -> None:
+        """Drop the calls that are still at work though nobody waits for them."""
+        for work in self._late:
+            work.cancel()
+
+    async def _patiently(self, request: SimRequest, reply: Awaitable[HttpAnswer]) -> HttpAnswer:
+        """Wait for a daemon's answer as long as the proxy does; the daemon does the work anyhow.
+
+        A connection that its listening queue has taken is served when a worker is free, and
+        that worker does not notice that nobody waits any more.
+        """
+        if not self._cluster.is_handed_on(request):
+            return await reply
+        work = asyncio.ensure_future(reply)
+        timer = asyncio.ensure_future(self._clock.sleep(_PATIENCE))
+        try:
+            await asyncio.wait({work, timer}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        finally:
+            timer.cancel()
+        if work.done():
+            return work.result()
+        self._late.add(work)
+        work.add_done_callback(self._late.discard)
+        return self._answer(_TIMED_OUT, "json")
 
     async def _later(
         self, request: SimRequest, response: SimResponse, formatter: str

@@ -16,6 +16,7 @@ from qlop.sim import (
     qemu_options,
     replication,
     ssh_keys,
+    tags,
     volume_access,
     volumes,
 )
@@ -186,14 +187,13 @@ def _prepared(call: Call) -> _Change:
     replication.check_new_volumes(call.world, call.vmid, change.params)
     _check_config(call, change)
     old = call.guest().config
-    for option, value in change.params.items():
-        qemu_options.check_device_permission(call, option, value, verb="modify")
+    for names, verb in ((change.delete, "delete"), (change.params, "modify")):
+        touched = {key: old[key] for key in names if key in old}
+        grants.check_devices(call, touched, call.vmid, verb=verb)
+    grants.check_devices(call, change.params, call.vmid, verb="modify")
     if "tags" in change.params or "tags" in change.delete:
-        grants.check_tags(call, call.vmid)
-    grants.check_rng(call, change.params)
+        tags.check(call, call.vmid, old.get("tags", ""), change.params.get("tags", ""))
     touched = {key: old[key] for key in (*change.params, *change.delete) if key in old}
-    for option in change.delete:
-        qemu_options.check_device_permission(call, option, old.get(option, "socket"))
     grants.check_bridges(call, touched, change.params)
     return change
 
@@ -331,7 +331,7 @@ def _set_one(
         qemu_disks.create(call.world, guest.node, guest.vmid, {option: value}, created)
         guest.pending[option] = created.values[option]
     elif option == "tags":
-        guest.pending[option] = qemu_options.unique_tags(value) or " "
+        guest.pending[option] = tags.unique(call.world, value) or " "
     elif option == "cipassword":
         guest.config[option] = value
     else:

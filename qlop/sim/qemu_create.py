@@ -10,6 +10,7 @@ from qlop.sim import (
     replication,
     restore,
     ssh_keys,
+    tags,
     volumes,
 )
 from qlop.sim.access import denied
@@ -59,12 +60,8 @@ def create(call: Call) -> Json:
     if (alias := config.pop("cdrom", None)) is not None:
         config["ide2"] = f"{alias},media=cdrom"
     qemu_disks.check_storage_access(call, config, vmid)
-    for option, value in config.items():
-        qemu_options.check_device_permission(call, option, value, pool)
+    grants.check_devices(call, config, vmid, pool)
     qemu_options.check_permissions(call, vmid, config, pool)
-    if "tags" in config:
-        grants.check_tags(call, vmid, pool)
-    grants.check_rng(call, config)
     grants.check_bridges(call, config)
     qemu_disks.check_drives(call, config)
     refuse_taken(call, vmid)
@@ -98,6 +95,8 @@ def _create(call: Call, task: Task, config: dict[str, str]) -> Worker:
         for line in created.lines:
             task.say(line)
         yield world.spec.timing.create_s + created.seconds
+        if "tags" in config:
+            tags.check_created(call, vmid, config["tags"])
     except (ApiError, TaskError) as error:
         qemu_disks.undo(world, created)
         made = world.guests.get(vmid)

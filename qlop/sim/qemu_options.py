@@ -133,26 +133,6 @@ def check_drive_permission(call: Call, vmid: int, value: str) -> None:
         call.demand(path, "VM.Config.Disk")
 
 
-def check_device_permission(
-    call: Call, option: str, value: str, pool: str = "", *, verb: str = "set"
-) -> None:
-    """Refuse host devices to anybody but root, and all others without ``VM.Config.HWType``."""
-    if call.who.is_root or not re.fullmatch(r"(?:hostpci|usb|serial|parallel)\d+", option):
-        return
-    if re.fullmatch(r"hostpci\d+", option) and "mapping=" not in value:
-        raise ApiError(f"only root can set '{option}' config for non-mapped devices")
-    if re.fullmatch(r"usb\d+", option) and not re.search(r"mapping=|spice", value):
-        raise ApiError(f"only root can set '{option}' config for real devices")
-    if re.fullmatch(r"serial\d+|parallel\d+", option) and value != "socket":
-        raise ApiError(f"only root can {verb} '{option}' config for real devices")
-    if not (pool and call.may(f"/pool/{pool}", "VM.Config.HWType")):
-        call.demand(f"/vms/{call.vmid}", "VM.Config.HWType")
-    mapping = drives.parse(value, "host").get("mapping")
-    if mapping is not None:
-        kind = "pci" if option.startswith("hostpci") else "usb"
-        call.demand(f"/mapping/{kind}/{mapping}", "Mapping.Use")
-
-
 _INTERNAL = {"meta", "parent", "runningcpu", "runningmachine", "running-nets-host-mtu", "snaptime"}
 _INTERNAL |= {"vmstate"}
 """Options that only PVE itself sets, and no call describes."""
@@ -193,11 +173,6 @@ def shown(config: Mapping[str, str], integers: frozenset[str]) -> Row:
 def shown_value(key: str, value: str, integers: frozenset[str]) -> Json:
     """Return one value as a read shows it."""
     return int(value) if key in integers else value
-
-
-def unique_tags(value: str) -> str:
-    """Return tags as an update stores them: lower case, sorted, without repetition."""
-    return ";".join(sorted({tag.lower() for tag in re.split(r"[,;\s]+", value) if tag}))
 
 
 def memory_mib(config: Mapping[str, str]) -> int:

@@ -24,13 +24,13 @@ from typing_extensions import override
 from qlop.ports import Clock
 from qlop.sim import script, tls
 from qlop.sim.cluster import Cluster
+from qlop.sim.door import Door
 from qlop.sim.http import Connection
 from qlop.sim.proxy import Proxy
 from qlop.sim.servants import Servants
 
 _HOST = "127.0.0.1"
 _START_LIMIT_S = 10.0
-_BACKLOG = 512
 _FAREWELL_S = 0.05
 """TLS connections are gone a few turns of the loop after they were closed."""
 
@@ -66,7 +66,7 @@ class SimServer:
             valid=dt.timedelta(days=1) if expired else span,
         )
         self._proxy = Proxy(cluster, self._clock, speed=speed, mind=self.mind)
-        self._servers: dict[str, asyncio.Server] = {}
+        self._doors: dict[str, Door] = {}
         self._connections: dict[Connection, str] = {}
         self._closed = False
         self._watcher: asyncio.Task[None] | None = None
@@ -115,23 +115,17 @@ class SimServer:
         self._context = context
         for name in self.cluster.world.nodes:
             self.ports[name] = self._wanted.get(name, 0)
-            await self._open(name)
+            self._open(name)
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
-    async def _open(self, name: str) -> None:
-        server = await asyncio.get_running_loop().create_server(
-            functools.partial(self._connection, name),
-            _HOST,
-            self.ports[name],
-            ssl=self._context,
-            reuse_address=True,
-            backlog=_BACKLOG,
-        )
-        self._servers[name] = server
-        self.ports[name] = server.sockets[0].getsockname()[1]
+    def _open(self, name: str) -> None:
+        made = functools.partial(self._connection, name)
+        door = Door(_HOST, self.ports[name], self._context, made)
+        self._doors[name] = door
+        self.ports[name] = door.port
 
-    def _connection(self, name: str) -> Connection:
-        made = Connection(self._proxy.answer, self.now, gone=self._forget)
+    def _connection(self, name: str, plain: bool) -> Connection:  # noqa: FBT001
+        made = Connection(self._proxy.answer, self.now, gone=self._forget, plain=plain)
         self._connections[made] = name
         if self._closed:
             asyncio.get_running_loop().call_soon(made.drop)
@@ -152,10 +146,10 @@ class SimServer:
         async with self._minding:
             await self._servants.mind()
             for name in self.cluster.world.nodes:
-                if self.cluster.world.is_reachable(name) and name not in self._servers:
-                    await self._open(name)
-                elif not self.cluster.world.is_reachable(name) and name in self._servers:
-                    self._servers.pop(name).close()
+                if self.cluster.world.is_reachable(name) and name not in self._doors:
+                    self._open(name)
+                elif not self.cluster.world.is_reachable(name) and name in self._doors:
+                    self._doors.pop(name).close()
                     for connection in [one for one, at in self._connections.items() if at == name]:
                         connection.abort()
 
@@ -167,9 +161,10 @@ class SimServer:
                 await self._watcher
         await self._servants.close()
         self._closed = True  # Those whose handshake has only begun are dropped when it ends.
-        for server in self._servers.values():
-            server.close()
-        self._servers.clear()
+        for door in self._doors.values():
+            door.close()
+        self._doors.clear()
+        self._proxy.give_up()
         for connection in list(self._connections):
             connection.drop()
         await asyncio.sleep(_FAREWELL_S)

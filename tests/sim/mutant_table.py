@@ -210,9 +210,9 @@ MUTANTS = (
     ),
     Mutant(
         name="tags are sorted and lowered by an update",
-        module="qemu_options",
-        rule='return ";".join(sorted({tag.lower()',
-        instead='return ",".join(sorted({tag',
+        module="tags",
+        rule="split(text.lower())",
+        instead="split(text)",
     ),
     Mutant(
         name="a password is not shown",

@@ -46,18 +46,26 @@ class Node:
         lab.do("POST", f"{guest}/status/start")
         lab.later(20)
         lab.by_hand("guest 101 agent hang")
+        self.cluster = lab.cluster
         self.clock = LoopClock(lab.now)
         self.proxy = Proxy(lab.cluster, self.clock, speed=1, mind=nothing)
         self.proxy.ports["pve1"] = 1
 
-    async def ask(self, path: str, authorization: str = AUTHORIZATION) -> tuple[int, float]:
+    async def ask(
+        self, path: str, authorization: str = AUTHORIZATION, *, method: str = "GET", body: str = ""
+    ) -> tuple[int, float]:
         """Return the status, and how long it took to come."""
         began = self.clock.now()
         reply = self.proxy.answer(
             HttpRequest(
-                method="GET",
+                method=method,
                 target=f"/api2/json{path}",
-                headers={"authorization": authorization},
+                headers={
+                    "authorization": authorization,
+                    "content-type": "application/x-www-form-urlencoded",
+                    "content-length": str(len(body)),
+                },
+                body=body.encode(),
                 port=1,
             )
         )
@@ -125,3 +133,21 @@ async def test_a_call_that_is_given_up_while_it_waits_takes_no_worker_along() ->
 
     assert await node.with_agents(2, STATUS) == [(200, 0.0)]
     assert await node.with_agents(3, STATUS) == [(200, AGENT_S - 0.1)]
+
+
+async def test_a_proxy_waits_thirty_seconds_for_a_worker_and_the_work_is_done_all_the_same() -> (
+    None
+):
+    """``timeout => 30`` in ``proxy_request`` of pve-http-server's ``AnyEvent.pm``."""
+    node = Node()
+    config = "/nodes/pve1/qemu/101/config"
+    async with asyncio.TaskGroup() as group:
+        for _ in range(33):  # Eleven rounds of three seconds.
+            group.create_task(node.ask(AGENT))
+        await asyncio.sleep(0.1)
+        asked = group.create_task(node.ask(config, method="PUT", body="cores=3"))
+
+    assert asked.result() == (596, 30.0)
+    assert node.cluster.world.guests[101].config["cores"] == "2"
+    await asyncio.sleep(5)
+    assert node.cluster.world.guests[101].pending["cores"] == "3"

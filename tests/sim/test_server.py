@@ -1,5 +1,6 @@
 """Over HTTPS the simulator looks like PVE: certificate, reason phrases, forms, lost answers."""
 
+import socket
 import ssl
 import zlib
 from collections.abc import Iterator
@@ -163,3 +164,32 @@ def test_an_expired_certificate_is_refused() -> None:
     server = SimServer(Cluster(world.hospital(), seed=1, now=START), expired=True)
     with server.in_background(), pytest.raises(ssl.SSLCertVerificationError):
         ask(server, "GET", "/api2/json/version")
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [("GET", "301 Moved Permanently"), ("POST", "308 Permanent Redirect")],
+)
+def test_without_tls_a_client_is_sent_to_where_there_is(
+    server: SimServer, method: str, status: str
+) -> None:
+    """``ensure_tls_connection`` in pve-http-server's ``AnyEvent.pm``."""
+    url = urlsplit(server.url)
+    asked = f"{method} /api2/json/version?a=b HTTP/1.1\r\nHost: pve1:8006\r\n\r\n"
+    with socket.create_connection((str(url.hostname), url.port or 0), timeout=10) as plain:
+        plain.sendall(asked.encode())
+        said = b"".join(iter(lambda: plain.recv(4096), b"")).decode()
+
+    head, _, body = said.partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status}\r\n")
+    assert "\r\nLocation: https://pve1:8006/api2/json/version?a=b\r\nServer: pve-api" in head
+    assert body == status[4:]
+
+
+def test_without_tls_and_without_a_host_there_is_no_answer(server: SimServer) -> None:
+    url = urlsplit(server.url)
+    with socket.create_connection((str(url.hostname), url.port or 0), timeout=10) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        plain.shutdown(socket.SHUT_WR)
+
+        assert plain.recv(4096) == b""
