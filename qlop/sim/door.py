@@ -47,20 +47,22 @@ class Door:
             task.add_done_callback(self._admitting.discard)
 
     async def _admit(self, client: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError, TimeoutError):  # Whoever came is gone, or is no client.
-            try:
-                async with asyncio.timeout(IDLE_S):
-                    first = await _first_byte(client)
-                is_plain = first != _HANDSHAKE
-                await loop.connect_accepted_socket(
-                    lambda: self._made(is_plain),
-                    client,
-                    ssl=None if is_plain else self._context,
-                )
-            except BaseException:
-                client.close()
-                raise
+        try:
+            async with asyncio.timeout(IDLE_S):
+                first = await _first_byte(client)
+        except (OSError, TimeoutError):
+            client.close()  # Whoever came is gone, or says nothing.
+            return
+        except asyncio.CancelledError:
+            client.close()
+            raise
+        is_plain = first != _HANDSHAKE
+        with contextlib.suppress(OSError):  # It speaks no TLS that we know, or has gone.
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self._made(is_plain),
+                client,
+                ssl=None if is_plain else self._context,
+            )
 
 
 async def _first_byte(client: socket.socket) -> bytes:
