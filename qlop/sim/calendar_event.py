@@ -1,38 +1,102 @@
 """Tell when a schedule in PVE's calendar format comes due next.
 
-``[DAYS] [[HOURS:]MINUTES]`` with lists, ranges (``8..17``, ``mon..fri``) and repetitions
-(``*/15``, ``0/30``), and ``hourly``, ``daily``, ``weekly``: a subset of systemd's, without dates
-(``PVE/CalendarEvent.pm``). Times are UTC.
+``[DAYS] [[YEARS-]MONTHS-DAYS] [[HOURS:]MINUTES[:SECONDS]] [UTC]``, after the crate
+``proxmox-time`` (``calendar_event.rs``), a subset of systemd's: lists, ranges (``8..17``) and
+repetitions (``*/15``, ``0/30``, ``8..17/2``), and names such as ``daily`` and ``quarterly``.
+The simulated hosts' time zone is UTC.
 """
 
 import datetime as dt
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_NAMED = {"minutely": "*:*", "hourly": "*:0", "daily": "0:0", "weekly": "mon 0:0"}
-_MINUTES_MAX = 8 * 24 * 60
-"""Every schedule comes due within a week."""
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_NAMED = {
+    "minutely": "*:*:0",
+    "hourly": "*:0:0",
+    "daily": "0:0:0",
+    "weekly": "mon 0:0:0",
+    "monthly": "*-1 0:0:0",
+    "yearly": "1-1 0:0:0",
+    "annually": "1-1 0:0:0",
+    "quarterly": "1,4,7,10-1 0:0:0",
+    "semiannually": "1,7-1 0:0:0",
+    "semi-annually": "1,7-1 0:0:0",
+}
+_STEPS_MAX = 1000
+"""After so many steps there is no next time (``compute_next_event``)."""
+_YEARS, _MONTHS, _DAYS, _HOURS, _SIXTY = 2200, 13, 32, 24, 60
+_COMPONENT = r"(?:\d+(?:\.\.\d+)?(?:/\d+)?)"
+_LIST = rf"(?:\*(?:/\d+)?|{_COMPONENT}(?:,{_COMPONENT})*)"
+_DATE = re.compile(rf"(?:({_LIST})-)?({_LIST})-({_LIST})(?:\s+|$)")
+_TIME = re.compile(rf"(?:({_LIST}):)?({_LIST})(?::({_LIST}))?$")
+
+Allowed = frozenset[int] | None
+"""The values that will do; ``None``: any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarEvent:
-    """The weekdays (Monday is 0), hours and minutes at which it is due."""
+    """What each part of the time must be. Of weekdays, Monday is 0."""
 
-    days: frozenset[int]
-    hours: frozenset[int]
-    minutes: frozenset[int]
+    weekdays: Allowed
+    years: Allowed
+    months: Allowed
+    days: Allowed
+    hours: Allowed
+    minutes: Allowed
+    seconds: Allowed
 
-    def after(self, at: float) -> float:
-        """Return the first time after ``at`` (epoch seconds) at which it is due."""
-        minute = int(at) // 60 * 60
-        for _ in range(_MINUTES_MAX):
-            minute += 60
-            when = dt.datetime.fromtimestamp(minute, dt.UTC)
-            is_hour = when.hour in self.hours and when.minute in self.minutes
-            if is_hour and when.weekday() in self.days:
-                return float(minute)
-        raise AssertionError(self)
+    def after(self, at: float) -> float | None:
+        """Return the first time after ``at`` (epoch seconds) at which it is due, if any."""
+        first = dt.datetime.fromtimestamp(int(at) + 1, dt.UTC)
+        day = first.date()
+        for _ in range(_STEPS_MAX):
+            later = self._later_day(day)
+            if later is None:
+                return None
+            if later != day:
+                day = later
+                continue
+            begin = first.time() if day == first.date() else dt.time()
+            time = next(self._times(begin), None)
+            if time is not None:
+                return dt.datetime.combine(day, time, dt.UTC).timestamp()
+            day += dt.timedelta(days=1)
+        return None
+
+    def _later_day(self, day: dt.date) -> dt.date | None:
+        """Return ``day`` if it will do, else one that is nearer to one that does."""
+        if self.years is not None and day.year not in self.years:
+            year = min((year for year in self.years if year > day.year), default=None)
+            return None if year is None else dt.date(year, 1, 1)
+        if not _is_in(day.month, self.months):
+            later = sorted(month for month in self.months or () if month > day.month)
+            return dt.date(day.year, later[0], 1) if later else dt.date(day.year + 1, 1, 1)
+        if not _is_in(day.day, self.days) or not _is_in(day.weekday(), self.weekdays):
+            return day + dt.timedelta(days=1)
+        return day
+
+    def _times(self, begin: dt.time) -> Iterator[dt.time]:
+        """Yield the times of a day that will do, from ``begin`` on."""
+        for hour in _values(self.hours, _HOURS):
+            if hour < begin.hour:
+                continue
+            for minute in _values(self.minutes, _SIXTY):
+                if (hour, minute) < (begin.hour, begin.minute):
+                    continue
+                for second in _values(self.seconds, _SIXTY):
+                    if (time := dt.time(hour, minute, second)) >= begin:
+                        yield time
+
+
+def _is_in(value: int, allowed: Allowed) -> bool:
+    return allowed is None or value in allowed
+
+
+def _values(allowed: Allowed, limit: int) -> list[int]:
+    return list(range(limit)) if allowed is None else sorted(allowed)
 
 
 def parse(text: str) -> CalendarEvent:
@@ -41,36 +105,63 @@ def parse(text: str) -> CalendarEvent:
     Raises:
         ValueError: if it is none.
     """
-    words = _NAMED.get(text, text).lower().split()
-    days = frozenset(range(7))
-    if words and words[0][0].isalpha():
-        days = frozenset(day for item in words.pop(0).split(",") for day in _days(item))
-    if len(words) > 1:
-        raise ValueError(f"unable to parse calendar event '{text}'")
-    hours, colon, minutes = words[0].rpartition(":") if words else ("0", ":", "0")
+    rest = text.removesuffix("UTC").rstrip(" ") if text.endswith("UTC") else text
+    rest = _NAMED.get(rest, rest)
+    weekdays: Allowed = None
+    if re.match(r"[A-Za-z]", rest):
+        words, rest = re.match(r"([^\s]*)\s*(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
+        weekdays = frozenset(day for item in words.split(",") for day in _weekdays(item))
+    elif not rest:
+        raise ValueError("date or time specification")
+    years: Allowed = None
+    months: Allowed = None
+    days: Allowed = None
+    if date := _DATE.match(rest):
+        years = _allowed(date[1] or "*", 0, _YEARS)
+        months, days = _allowed(date[2], 1, _MONTHS), _allowed(date[3], 1, _DAYS)
+        rest = rest[date.end() :]
+    time = _TIME.match(rest or "0:0:0")
+    if time is None:
+        raise ValueError(f"unable to parse calendar event - unused part '{rest}'")
     return CalendarEvent(
+        weekdays=weekdays,
+        years=years,
+        months=months,
         days=days,
-        hours=_numbers(hours, 24) if colon else frozenset(range(24)),
-        minutes=_numbers(minutes, 60),
+        hours=_allowed(time[1] or "*", 0, _HOURS),
+        minutes=_allowed(time[2], 0, _SIXTY),
+        seconds=_allowed(time[3] or "0", 0, _SIXTY),
     )
 
 
-def _days(item: str) -> list[int]:
-    first, _, last = item.partition("..")
-    begin, end = _DAYS.index(first[:3]), _DAYS.index((last or first)[:3])
-    return list(range(begin, end + 1))
+def _weekdays(item: str) -> list[int]:
+    """Return the days of one item; a range may go round the end of the week."""
+    first, dots, last = item.partition("..")
+    begin, end = _weekday(first), _weekday(last if dots else first)
+    return list(range(begin, end + 1)) if begin <= end else [*range(begin, 7), *range(end + 1)]
 
 
-def _numbers(text: str, limit: int) -> frozenset[int]:
+def _weekday(word: str) -> int:
+    for number, name in enumerate(_WEEKDAYS):
+        if word.lower() in {name, name[:3]}:
+            return number
+    raise ValueError(f"weekday '{word}'")
+
+
+def _allowed(text: str, start: int, limit: int) -> Allowed:
+    """Return the values of a list; each must be below ``limit``, a range the right way round."""
+    if text == "*":
+        return None
     found: set[int] = set()
-    for item in text.split(","):
-        match = re.fullmatch(r"(\*|\d+)(?:\.\.(\d+))?(?:/(\d+))?", item)
-        if match is None:
-            raise ValueError(f"unable to parse calendar event - unused part '{item}'")
-        begin = 0 if match[1] == "*" else int(match[1])
-        is_single = match[1] != "*" and match[2] is None and match[3] is None
-        end = begin if is_single else int(match[2] or limit - 1)
-        found |= set(range(begin, min(end, limit - 1) + 1, int(match[3] or 1)))
-    if not found:
-        raise ValueError(f"unable to parse calendar event '{text}'")
+    for item in text.replace("*/", f"{start}/").split(","):
+        span, slash, step_text = item.partition("/")
+        first, dots, last = span.partition("..")
+        begin = int(first)
+        end = int(last) if dots else (limit - 1 if slash and int(step_text) else begin)
+        step = int(step_text) if slash else 1
+        if max(begin, end, step) >= limit:
+            raise ValueError(f"value out of range ({item} >= {limit})")
+        if begin > end:
+            raise ValueError("range start is bigger than end")
+        found |= set(range(begin, end + 1, step or end + 1))
     return frozenset(found)

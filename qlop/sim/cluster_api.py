@@ -1,7 +1,7 @@
 """Answer for the cluster as a whole: version, membership, log, backup jobs."""
 
 from qlop.ports import Json
-from qlop.sim import qemu_options
+from qlop.sim import calendar_event, qemu_options
 from qlop.sim.call import Call, Handlers
 from qlop.sim.qemu_config import split_list
 from qlop.sim.wire import ApiError, Row
@@ -95,9 +95,10 @@ def _job_row(call: Call, job_id: str, *, with_next: bool) -> Row:
     row: Row = {"id": job_id, "type": "vzdump", **job, "enabled": int(job.get("enabled", "1"))}
     if "all" in job:
         row["all"] = int(job["all"])
-    if with_next:
-        day = 86_400
-        row["next-run"] = (call.world.stamp() // day + 1) * day
+    if with_next and job.get("schedule"):
+        due = calendar_event.parse(job["schedule"]).after(call.world.stamp())
+        if due is not None:
+            row["next-run"] = int(due)
     return row
 
 

@@ -4,14 +4,13 @@ After ``PVE/Replication*.pm`` of pve-guest-common: each minute the scheduler of 
 runs what is due. Only volumes on local ZFS pools can be replicated.
 """
 
-import datetime as dt
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from qlop.sim import calendar_event, drives, volumes
+from qlop.sim import calendar_event, drives, replication_run, volumes
 from qlop.sim.engine import World
-from qlop.sim.state import Guest, Kind, Replication, Volume
+from qlop.sim.state import Guest, Replication, Volume
 from qlop.sim.wire import ApiError
 
 _ROUND_S = 60.0
@@ -98,19 +97,40 @@ def _round(world: World) -> None:
     if not world.replications:
         return
     world.schedule(_ROUND_S, functools.partial(_round, world))
-    for job in list(world.replications.values()):
-        guest = world.guests.get(job.vmid)
-        if guest is None or not world.nodes[guest.node].up or job.options.get("disable") == "1":
-            continue
-        if job.target == guest.node and not job.removal:
-            continue
-        due = next_sync(world, job)
-        if due and due <= world.stamp():
-            run(world, job, guest)
+    for node in world.nodes:
+        is_at_work = any(
+            job.pid and job.options["source"] == node for job in _jobs_on(world, node)
+        )
+        if world.nodes[node].up and not is_at_work:
+            replication_run.go_on(world, node, world.stamp())
+
+
+def _jobs_on(world: World, node: str) -> list[Replication]:
+    return [
+        job
+        for job in world.replications.values()
+        if job.vmid in world.guests and world.guests[job.vmid].node == node
+    ]
+
+
+def due(world: World, node: str, iteration: int) -> Replication | None:
+    """Return the job of a node's guests to run next in this round (``get_next_job``)."""
+    jobs = [
+        job
+        for job in _jobs_on(world, node)
+        if job.removal or (job.options.get("disable") != "1" and job.target != node)
+    ]
+    for job in sorted(
+        jobs, key=lambda job: (job.iteration, next_sync(world, job), job.vmid, job.id)
+    ):
+        at = next_sync(world, job)
+        if job.iteration < iteration and at and at <= world.stamp():
+            return job
+    return None
 
 
 def next_sync(world: World, job: Replication) -> int:
-    """Return when a job is due, in epoch seconds; 0: not while its target is away."""
+    """Return when a job is due, in epoch seconds; 0: never, or not while its target is away."""
     if job.removal:
         return 1
     if job.fail_count:
@@ -119,58 +139,7 @@ def next_sync(world: World, job: Replication) -> int:
         grown = job.fail_count <= _RETRIES_GROWING
         return job.last_try + (_RETRY_S * job.fail_count if grown else _RETRY_MAX_S)
     event = calendar_event.parse(job.options.get("schedule", SCHEDULE))
-    return int(event.after(job.last_try))
-
-
-def run(world: World, job: Replication, guest: Guest) -> None:
-    """Run a job: copy what there is, or remove the copies and the job."""
-    started = world.stamp()
-    job.last_try, job.log = started, []
-    kind = "VM" if guest.kind is Kind.QEMU else "CT"
-    _say(world, job, "start replication job")
-    try:
-        _say(world, job, f"guest => {kind} {guest.vmid}, running => {int(guest.is_running)}")
-        if job.removal:
-            _remove(world, job, guest)
-        else:
-            _copy(world, job, guest)
-    except ApiError as error:
-        job.fail_count += 1
-        job.error = error.text
-        _say(world, job, f"end replication job with error: {error.text}")
-        return
-    job.last_sync, job.fail_count, job.error = started, 0, ""
-    _say(world, job, "end replication job")
-
-
-def _copy(world: World, job: Replication, guest: Guest) -> None:
-    wanted = replicatable(world, guest)
-    _say(world, job, f"volumes => {','.join(volume.volid for volume in wanted)}")
-    if not world.nodes[job.target].up:
-        where = f"-o 'HostKeyAlias={job.target}' root@{world.nodes[job.target].ip}"
-        what = f"pvesr prepare-local-job {job.id} --last_sync {job.last_sync}"
-        command = f"/usr/bin/ssh -e none -o 'BatchMode=yes' {where} -- {what}"
-        raise ApiError(f"command '{command}' failed: exit code 255")
-    for volume in wanted:
-        copy = world.volumes.get((volume.volid, job.target))
-        how = "full" if copy is None else "incremental"
-        _say(world, job, f"{how} sync '{volume.volid}'")
-        if copy is None:
-            volumes.add(world, replace(volume, node=job.target, snapshots=set(volume.snapshots)))
-        else:
-            refresh(world, volume, job.target)
-        spent = volume.used_bytes / 1024**3 * world.spec.timing.migrate_s_per_gib_disk
-        job.duration = round(spent if copy is None else 1.0, 6)
-
-
-def _remove(world: World, job: Replication, guest: Guest) -> None:
-    _say(world, job, f"start job removal - mode '{job.removal}'")
-    if job.removal == "full" and job.target != guest.node:
-        for volume in list(copies(world, job)):
-            volumes.drop(world, volume)
-    world.replications.pop(job.id, None)
-    world.wrote_file("replication.cfg")
-    _say(world, job, "job removed")
+    return int(event.after(job.last_try) or 0)
 
 
 def copies(world: World, job: Replication) -> Iterator[Volume]:
@@ -201,8 +170,3 @@ def moved(world: World, vmid: int, source: str, target: str) -> None:
         job.options["source"] = target
     if of_guest(world, vmid):
         world.wrote_file("replication.cfg")
-
-
-def _say(world: World, job: Replication, text: str) -> None:
-    at = dt.datetime.fromtimestamp(world.stamp(), dt.UTC)
-    job.log.append(f"{at:%Y-%m-%d %H:%M:%S} {job.id}: {text}")

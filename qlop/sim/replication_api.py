@@ -147,9 +147,11 @@ def _status(call: Call, job: Replication) -> Row:
         "last_try": job.last_try,
         "fail_count": job.fail_count,
     }
+    if job.pid:
+        row["pid"] = job.pid
     if job.error:
         row["error"] = job.error
-    if job.last_try:
+    if job.duration:
         row["duration"] = job.duration
     return row
 

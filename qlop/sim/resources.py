@@ -115,7 +115,7 @@ def guest_row(world: World, guest: Guest, *, hidden: bool = False) -> Row:
         netin=uptime * 120,
         netout=uptime * 80,
         diskread=uptime * 4096,
-        diskwrite=uptime * 1024,
+        diskwrite=uptime * volumes.WRITTEN_BYTES_PER_S,
     )
     return row
 

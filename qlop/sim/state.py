@@ -315,6 +315,10 @@ class Replication:
     fail_count: int = 0
     error: str = ""
     duration: float = 0.0
+    pid: int = 0
+    """Of the process that syncs it now; 0: none."""
+    iteration: int = 0
+    """The round of the scheduler in which it last ran."""
     log: list[str] = field(default_factory=list)
 
     @property

@@ -202,7 +202,7 @@ def _add_running_vm(world: World, guest: Guest, run: Run, row: Row, *, full: boo
         netin=uptime * 120,
         netout=uptime * 80,
         diskread=uptime * 4096,
-        diskwrite=uptime * 1024,
+        diskwrite=uptime * volumes.WRITTEN_BYTES_PER_S,
     )
     if not full:
         del row["diskread"], row["diskwrite"]

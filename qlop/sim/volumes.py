@@ -14,6 +14,9 @@ _THIN = {"lvmthin", "zfspool", "rbd", "btrfs"}
 _SNAPSHOTS = {"lvmthin", "zfspool", "rbd", "btrfs", "cephfs"}
 _LINKED = {"lvmthin", "zfspool", "rbd", "btrfs"}
 
+WRITTEN_BYTES_PER_S = 1024
+"""What a running guest writes to its disks, as its ``diskwrite`` tells."""
+
 
 def config_of(world: World, name: str) -> Storage:
     """Return a storage.

@@ -10,7 +10,7 @@ from qlop.sim import calendar_event, world
 from qlop.sim.world import StorageSpec
 from tests.sim.lab import Lab
 
-ROUND_S = 61
+ROUND_S = 62
 ZFS = StorageSpec(name="tank", type="zfspool", content=("images", "rootdir"))
 
 
@@ -194,9 +194,97 @@ def test_a_job_can_be_changed_disabled_and_hurried() -> None:
 def test_a_schedule_comes_due(text: str, due: str) -> None:
     wednesday = dt.datetime(2026, 11, 25, 10, 7, tzinfo=dt.UTC).timestamp()
 
-    at = dt.datetime.fromtimestamp(calendar_event.parse(text).after(wednesday), dt.UTC)
+    at = calendar_event.parse(text).after(wednesday)
 
-    assert f"{at:%a %H:%M}" == due
+    assert at is not None
+    assert f"{dt.datetime.fromtimestamp(at, dt.UTC):%a %H:%M}" == due
+
+
+@pytest.mark.parametrize(
+    ("text", "due"),
+    [
+        ("monthly", "2026-12-01 00:00:00"),
+        ("quarterly", "2027-01-01 00:00:00"),
+        ("semiannually UTC", "2027-01-01 00:00:00"),
+        ("yearly", "2027-01-01 00:00:00"),
+        ("sat *-1..7 15:00", "2026-12-05 15:00:00"),
+        ("2-29 4:30", "2028-02-29 04:30:00"),
+        ("2030-*-*", "2030-01-01 00:00:00"),
+        ("2027-1,3-15/5 8..17/3:0", "2027-01-15 08:00:00"),
+        ("sat..mon 12:00:20/20", "2026-11-28 12:00:20"),
+        ("minutely", "2026-11-25 10:08:00"),
+        ("2015-10-21", None),
+        ("2-30", None),
+    ],
+)
+def test_a_schedule_can_have_dates_and_seconds(text: str, due: str | None) -> None:
+    """The examples and the walk of ``compute_next_event`` (crate ``proxmox-time``)."""
+    wednesday = dt.datetime(2026, 11, 25, 10, 7, tzinfo=dt.UTC).timestamp()
+
+    at = calendar_event.parse(text).after(wednesday)
+
+    shown = None if at is None else f"{dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%d %H:%M:%S}"
+    assert shown == due
+
+
+def test_a_sync_takes_as_long_as_its_data_and_is_seen_while_it_runs() -> None:
+    """``replicate`` in ``PVE/Replication.pm``; ``pid`` as ``PVE/API2/Replication.pm`` tells it."""
+    lab, _ = replicated()
+    (volume,) = (one for one in lab.cluster.world.volumes.values() if one.vmid == 101)
+    volume.used_bytes = 4 * 1024**3
+    lab.later(ROUND_S)
+
+    during, copied = status(lab), copies(lab, "pve2")
+    lab.later(60)
+    first = status(lab)
+    lab.later(15 * 60)
+    second = status(lab)
+
+    assert during["pid"] > 0
+    assert (during["last_try"] > 0, during["last_sync"], copied) == (True, 0, [])
+    assert "pid" not in first
+    assert first["duration"] == pytest.approx(1 + 4 * 8)
+    assert (first["last_sync"], copies(lab, "pve2")) == (during["last_try"], [volume.volid])
+    assert second["duration"] == pytest.approx(1), "nothing was written"
+    lines = [row["t"].split(": ", 1)[1] for row in lab.get("/nodes/pve1/replication/101-0/log")]
+    old, new = (f"__replicate_101-0_{one['last_sync']}__" for one in (first, second))
+    assert f"incremental sync '{volume.volid}' ({old} => {new})" in lines
+
+
+def test_a_rate_makes_it_slower() -> None:
+    lab, _ = replicated(rate=10)
+    (volume,) = (one for one in lab.cluster.world.volumes.values() if one.vmid == 101)
+    volume.used_bytes = 1_000_000_000
+    lab.later(ROUND_S + 120)
+
+    assert status(lab)["duration"] == pytest.approx(1 + 100)
+
+
+def test_a_migration_waits_ten_seconds_for_a_sync_and_gives_up() -> None:
+    lab, guest = replicated()
+    for volume in lab.cluster.world.volumes.values():
+        if volume.vmid == 101:
+            volume.used_bytes = 8 * 1024**3
+    lab.later(ROUND_S)
+
+    ended = lab.do("POST", f"{guest}/migrate", target="pve2")
+
+    assert "pve-migrate-101' - got timeout" in ended
+
+
+def test_a_sync_dies_with_its_target_half_way() -> None:
+    lab, _ = replicated()
+    for volume in lab.cluster.world.volumes.values():
+        if volume.vmid == 101:
+            volume.used_bytes = 8 * 1024**3
+    lab.later(ROUND_S)
+    lab.by_hand("node pve2 down")
+    lab.later(90)
+
+    failed = status(lab)
+
+    assert failed["fail_count"] == 1
+    assert failed["error"].endswith("failed: exit code 255")
 
 
 @pytest.mark.parametrize("text", ["soon", "1 2 3", "25:00", "x:5"])
