@@ -4,16 +4,14 @@ After ``PVE/Replication*.pm`` of pve-guest-common: each minute the scheduler of 
 runs what is due. Only volumes on local ZFS pools can be replicated.
 """
 
-import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from qlop.sim import calendar_event, drives, replication_run, volumes
+from qlop.sim import calendar_event, drives, volumes
 from qlop.sim.engine import World
 from qlop.sim.state import Guest, Replication, Volume
 from qlop.sim.wire import ApiError
 
-_ROUND_S = 60.0
 _RETRY_S = 300
 """A job that failed is tried again after five minutes, ten, fifteen, then each half hour."""
 _RETRIES_GROWING = 3
@@ -84,49 +82,6 @@ def replicatable(world: World, guest: Guest) -> list[Volume]:
             raise ApiError(f"missing replicate feature on volume '{volume.volid}'")
         found.append(volume)
     return found
-
-
-def begin(world: World, job: Replication) -> None:
-    """Add a job; the first one starts the scheduler's rounds."""
-    world.replications[job.id] = job
-    if len(world.replications) == 1:
-        world.schedule(_ROUND_S, functools.partial(_round, world))
-
-
-def _round(world: World) -> None:
-    if not world.replications:
-        return
-    world.schedule(_ROUND_S, functools.partial(_round, world))
-    for node in world.nodes:
-        is_at_work = any(
-            job.pid and job.options["source"] == node for job in _jobs_on(world, node)
-        )
-        if world.nodes[node].up and not is_at_work:
-            replication_run.go_on(world, node, world.stamp())
-
-
-def _jobs_on(world: World, node: str) -> list[Replication]:
-    return [
-        job
-        for job in world.replications.values()
-        if job.vmid in world.guests and world.guests[job.vmid].node == node
-    ]
-
-
-def due(world: World, node: str, iteration: int) -> Replication | None:
-    """Return the job of a node's guests to run next in this round (``get_next_job``)."""
-    jobs = [
-        job
-        for job in _jobs_on(world, node)
-        if job.removal or (job.options.get("disable") != "1" and job.target != node)
-    ]
-    for job in sorted(
-        jobs, key=lambda job: (job.iteration, next_sync(world, job), job.vmid, job.id)
-    ):
-        at = next_sync(world, job)
-        if job.iteration < iteration and at and at <= world.stamp():
-            return job
-    return None
 
 
 def next_sync(world: World, job: Replication) -> int:

@@ -6,7 +6,7 @@ After ``PVE/API2/ReplicationConfig.pm`` and ``PVE/API2/Replication.pm``.
 import hashlib
 
 from qlop.ports import Json
-from qlop.sim import calendar_event, replication
+from qlop.sim import calendar_event, replication, replication_run
 from qlop.sim.call import Call, Handlers
 from qlop.sim.qemu_config import split_list
 from qlop.sim.state import Replication
@@ -92,7 +92,7 @@ def create(call: Call) -> Json:
         )
     given = {key: value for key, value in call.params.items() if key not in {"id", "type"}}
     job = Replication(id=name, options={**given, "source": guest.node})
-    replication.begin(world, job)
+    replication_run.begin(world, job)
     world.wrote_file("replication.cfg")
     return None
 

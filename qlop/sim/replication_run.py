@@ -14,27 +14,71 @@ from qlop.sim.engine import World, migration_lock
 from qlop.sim.state import Guest, Kind, Replication, Volume, Worker
 from qlop.sim.wire import ApiError
 
+_ROUND_S = 60.0
 _VOLUME_S = 1.0
 """A volume's snapshots, on both sides, and the connection, with no data at all."""
 _MB = 1_000_000
 
 
-def go_on(world: World, node: str, iteration: int) -> None:
+def begin(world: World, job: Replication) -> None:
+    """Add a job; the first one starts the scheduler's rounds."""
+    world.replications[job.id] = job
+    if len(world.replications) == 1:
+        world.schedule(_ROUND_S, functools.partial(_round, world))
+
+
+def _round(world: World) -> None:
+    if not world.replications:
+        return
+    world.schedule(_ROUND_S, functools.partial(_round, world))
+    for node in world.nodes:
+        is_at_work = any(
+            job.pid and job.options["source"] == node for job in _jobs_on(world, node)
+        )
+        if world.nodes[node].up and not is_at_work:
+            _go_on(world, node, world.stamp())
+
+
+def _go_on(world: World, node: str, iteration: int) -> None:
     """Run a node's next due job of this round, and then the others, one by one."""
-    job = replication.due(world, node, iteration)
+    job = _due(world, node, iteration)
     if job is None:
         return
     guest = world.guests[job.vmid]
     job.iteration = iteration
     key = migration_lock(guest.vmid, node)
     if world.locks.get(key):
-        go_on(world, node, iteration)  # It is being migrated: nothing of this is written down.
+        _go_on(world, node, iteration)  # It is being migrated: nothing of this is written down.
         return
     job.pid, job.last_try, job.log = world.new_pid(node), world.stamp(), []
     world.locks[key] = {f"pvesr {job.id}": False}
     _say(world, job, "start replication job")
     work = _copy(world, job, guest)
     _step(world, job, guest, work, (node, world.now, iteration))
+
+
+def _jobs_on(world: World, node: str) -> list[Replication]:
+    return [
+        job
+        for job in world.replications.values()
+        if job.vmid in world.guests and world.guests[job.vmid].node == node
+    ]
+
+
+def _due(world: World, node: str, iteration: int) -> Replication | None:
+    """Return the job of a node's guests to run next in this round (``get_next_job``)."""
+    jobs = [
+        job
+        for job in _jobs_on(world, node)
+        if job.removal or (job.options.get("disable") != "1" and job.target != node)
+    ]
+    for job in sorted(
+        jobs, key=lambda job: (job.iteration, replication.next_sync(world, job), job.vmid, job.id)
+    ):
+        at = replication.next_sync(world, job)
+        if job.iteration < iteration and at and at <= world.stamp():
+            return job
+    return None
 
 
 def _step(
@@ -63,7 +107,7 @@ def _step(
         job.last_sync, job.fail_count, job.error = job.last_try, 0, ""
         _say(world, job, "end replication job")
     _let_go(world, job, guest, node)
-    go_on(world, node, iteration)
+    _go_on(world, node, iteration)
 
 
 def _let_go(world: World, job: Replication, guest: Guest, node: str) -> None:
