@@ -35,6 +35,7 @@ class Door:
         """Take no more connections, and let go of those whose handshake is not done."""
         for task in (self._accepting, *self._admitting):
             task.cancel()
+        asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
     async def _accept(self) -> None:

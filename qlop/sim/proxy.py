@@ -74,7 +74,9 @@ class Proxy:
                 return self._patiently(simulated, self._queued(simulated, node, formatter))
         response = self._cluster.handle(simulated, self._now())
         if response.blocked or response.delay_s > 0:
-            return self._patiently(simulated, self._later(simulated, response, formatter))
+            reply = self._later(simulated, response, formatter)
+            is_long = response.delay_s >= _PATIENCE.total_seconds()
+            return self._patiently(simulated, reply) if is_long else reply
         return self._answer(response, formatter)
 
     def _refused(self, request: HttpRequest, error: ApiError) -> Reply:
