@@ -134,8 +134,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
     Raises:
         PortError: if the journal is there and can't be read.
     """
-    records = _records(settings)
-    history = fold(records)
+    history = fold(_records(settings))
     with _api(settings, Metrics(version=__version__)) as api:
         clock, ids, triggers = SystemClock(), SystemIds(), Triggers()
         shell = _shell(settings)
@@ -163,7 +162,7 @@ async def looking(settings: Settings) -> AsyncIterator[Parts]:
             clock=clock,
             ids=ids,
             interval=settings.interval,
-            read_records=lambda: records,
+            read_records=lambda: _records(settings),
             endpoints=lambda: _health(api),
             shell=shell,
             prober=prober,

@@ -2,23 +2,28 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qlop import daemon
-from qlop.cli import imports, options, screen
+from qlop.cli import importable, imports, options, screen
 from qlop.cli.door import Door
-from qlop.cli.imports import Choice, Grouping, Import
+from qlop.cli.importable import Choice
+from qlop.cli.imports import Grouping, Import
+from qlop.controller.cycle import Observing
 from qlop.manifest import export
 from qlop.manifest.load import load
 from qlop.model.finding import Finding, Severity
+from qlop.model.folding import fold
 from qlop.model.history import History
 from qlop.model.ids import ClusterName, NodeName, PoolId, VmId
 from qlop.model.observed import Observed
 from qlop.model.reading import Known
 from qlop.model.source import SourceTree
+from qlop.model.unseen import as_seen
 from qlop.observer.observer import Interest
 from qlop.render.finding import findings_lines
 from qlop.render.line import Line, Span, Tone, line
@@ -27,6 +32,8 @@ from qlop.render.proof import proof_document, proof_lines
 from qlop.settings import Settings
 from qlop.sources import files
 
+LOOKS_MAX = 3
+"""An answer that got lost is there in the next look, and what ended is seen then."""
 ROUNDS_MAX = 60
 """An observation reads for fifteen seconds at most; so many read ten thousand guests."""
 NO_CLUSTER = "no-cluster"
@@ -78,6 +85,8 @@ def import_guests(
     """Write manifests for guests that exist, and prove that adopting them changes nothing.
 
     Nothing in the cluster is touched. With several options a guest has to meet all of them.
+    0: there is a manifest for each, 3: some of those asked for are left out, and it is said
+    why, 1: none was written.
     """
     if not (everything or pool or tag or node or vmid):
         raise typer.BadParameter("say which guests: --all, --pool, --tag, --node or --vmid")
@@ -95,6 +104,10 @@ def import_guests(
         screen.complain("the manifests there are have errors; mend them first", "qlop validate")
         return options.ERROR
     observed, history = asyncio.run(seen(daemon, settings))
+    if problem := importable.blind(observed):
+        screen.tell(_gap_lines(observed))
+        screen.complain(f"{problem}; nothing is written", "try again when it can be")
+        return options.ERROR
     found = imports.imported(
         tree,
         observed,
@@ -110,8 +123,12 @@ def import_guests(
         screen.show_json(_document(found))
     elif out is None:
         screen.console().out("---\n".join(texts.values()), end="", highlight=False)
-    screen.tell(summary_lines(found, observed, choice, out))
-    return 0 if found.manifests else options.ERROR
+    unmet = importable.unmet(choice, observed)
+    screen.tell(summary_lines(found, observed, unmet, out))
+    if not found.manifests:
+        return options.ERROR
+    all_are_there = not unmet and all(one.is_needless for one in found.skipped)
+    return options.CONVERGED if all_are_there else options.HELD
 
 
 def present_tree(root: Path) -> SourceTree:
@@ -143,21 +160,48 @@ def unusable(tree: SourceTree, profiles: Iterable[str]) -> tuple[Finding, ...]:
 
 
 async def seen(door: Door, settings: Settings) -> tuple[Observed, History]:
-    """Return the whole cluster, every configuration read that can be read, and the journal."""
+    """Return the whole cluster, every configuration read that can be read, and the journal.
+
+    The journal is read after the cluster: whatever qlop made in between is known by it.
+    What ended while the cluster was looked at is looked at again, or counts as in flight.
+    """
     async with door.looking(settings) as assembly:
-        observer = assembly.engine.observer
-        # Whose snapshots exist is of no interest, and without a mark nobody asks for them.
-        interest = Interest(cluster=ClusterName(""), snapshots_of=frozenset())
+        observer, clock = assembly.engine.observer, assembly.engine.clock
+        late: list[VmId] = []
+        looks = 0
+        while True:
+            asked_at = clock.now()
+            for vmid in late:
+                observer.touch(vmid)
+            observed = await _read(observer)
+            history = fold(assembly.records())
+            late = _late(history, asked_at)
+            looks += 1
+            if looks == LOOKS_MAX or (observed.complete and not late):
+                return observed, as_seen(history, asked_at)
+
+
+async def _read(observer: Observing) -> Observed:
+    """Return a look for which every configuration was read that can be read."""
+    # Whose snapshots exist is of no interest, and without a mark nobody asks for them.
+    interest = Interest(cluster=ClusterName(""), snapshots_of=frozenset())
+    observed = await observer.observe(interest)
+    unread = _unread(observed)
+    for _ in range(ROUNDS_MAX):
+        if not unread:
+            break
         observed = await observer.observe(interest)
-        unread = _unread(observed)
-        for _ in range(ROUNDS_MAX):
-            if not unread:
-                break
-            observed = await observer.observe(interest)
-            before, unread = unread, _unread(observed)
-            if len(unread) == len(before):
-                break
-        return observed, assembly.engine.history()
+        before, unread = unread, _unread(observed)
+        if len(unread) == len(before):
+            break
+    return observed
+
+
+def _late(history: History, asked_at: datetime) -> list[VmId]:
+    """Return the guests whose actions ended after the look began: it may not show that."""
+    hidden = as_seen(history, asked_at).inflight.items()
+    late = [one.intended for name, one in hidden if name not in history.inflight]
+    return [vmid for intended in late for vmid in intended.touches]
 
 
 def written(out: Path, texts: Mapping[Path, str], *, force: bool) -> bool:
@@ -180,11 +224,11 @@ def written(out: Path, texts: Mapping[Path, str], *, force: bool) -> bool:
 
 
 def summary_lines(
-    found: Import, observed: Observed, choice: Choice, out: Path | None
+    found: Import, observed: Observed, unmet: Iterable[str], out: Path | None
 ) -> list[Line]:
     """Return what came of it, for people: how many fit, who does not, who is left out."""
-    lines = [line(Span("gap: ", Tone.WARN), gap) for gap in observed.gaps]
-    lines += [line(f"no guest has VMID {vmid}") for vmid in imports.missing(choice, observed)]
+    lines = _gap_lines(observed)
+    lines += [line(one) for one in unmet]
     lines += [
         line(Span("left out: ", Tone.WARN), f"{one.guest.name} ({one.guest.vmid}): {one.why}")
         for one in found.skipped
@@ -195,6 +239,7 @@ def summary_lines(
     if not count:
         return [*lines, line("no guest is left to be imported")]
     fitting = len(found.proofs) - len(unlike)
+    left_out = len(found.skipped)
     where = f" in {out}" if out is not None else ""
     lines.append(
         line(
@@ -202,11 +247,16 @@ def summary_lines(
             Span(f"{fitting} fit", Tone.GOOD),
             ", which means that adopting changes nothing",
             Span(f"; {len(unlike)} do not", Tone.WARN) if unlike else "",
+            Span(f"; {left_out} left out", Tone.WARN) if left_out else "",
         )
     )
     if out is not None:
         lines.append(line("next: look at them, commit them, then `qlop adopt --all --dry-run`"))
     return lines
+
+
+def _gap_lines(observed: Observed) -> list[Line]:
+    return [line(Span("gap: ", Tone.WARN), gap) for gap in observed.gaps]
 
 
 def _unread(observed: Observed) -> list[VmId]:

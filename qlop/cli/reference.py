@@ -46,7 +46,7 @@ themselves if none is. An error is one line; with `--debug` it comes with its tr
 | 0 | done; `plan`: nothing to do; `apply`: converged |
 | 1 | error; `validate`: the manifests are not good |
 | 2 | `plan`: there are changes |
-| 3 | `apply`: what is left is held, and a person has to decide |
+| 3 | what is left is held, and a person has to decide (`apply`, `adopt`); somebody was left out (`import`) |
 | 64 | wrong usage |
 | 130 | interrupted |
 

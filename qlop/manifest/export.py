@@ -46,10 +46,11 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A guest for which no manifest can be written, and why."""
+    """A guest for which no manifest is written, and why: it can't be, or it is needless."""
 
     guest: ObservedGuest
     why: str
+    is_needless: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

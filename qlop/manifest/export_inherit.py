@@ -93,6 +93,8 @@ def minimal(full: Mapping[str, Yaml], base: Base, node: str) -> dict[str, Yaml]:
     ``node`` is where the guest is: it may stay there, whatever nodes are inherited.
     """
     own = _different(full, base.spec)
+    # An empty list is what is left of one whose items could not be said.
+    own = {key: value for key, value in own.items() if value != [] or _counts(key, base)}
     guest_type = str(full["type"])
     taken_back = {**_TAKEN_BACK, **_TAKEN_BACK_FROM[guest_type]}
     for path in base.leaves:
@@ -137,6 +139,11 @@ def _layer(entry: Entry, spec: Mapping[str, Yaml], label: str, guest_type: str) 
 
 def _is_about_guest(path: Path) -> bool:
     return path[0] not in _NOT_OF_THE_GUEST | _OF_THE_GUEST_BUT_KEPT
+
+
+def _counts(key: str, base: Base) -> bool:
+    """Return whether an empty list says anything."""
+    return key in base.spec or _TAKEN_BACK.get(key) != []
 
 
 def _different(full: Mapping[str, Yaml], base: Mapping[str, Yaml]) -> dict[str, Yaml]:

@@ -30,7 +30,7 @@ def whole_of(path: Path) -> Path:
     if needed is not None:
         return needed
     if head in _ITEMS_APART and len(path) >= 2:
-        is_item = last in {"path", "slot"} or len(path) == 2
+        is_item = last in {"hostPath", "path", "slot"} or len(path) == 2
         return path[:2] if is_item else _list_around(path, keep=2)
     if head == "networks" and len(path) > 2:
         return _list_around(path, keep=2)

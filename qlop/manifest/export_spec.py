@@ -18,7 +18,7 @@ from qlop.manifest.drawing import (
 )
 from qlop.manifest.marks import Yaml
 from qlop.manifest.schema import ServiceSpec
-from qlop.model.guest import GuestKind, Power
+from qlop.model.guest import GuestKind, OptionValue, Power
 from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.owner import OWN_TAG, strip_mark
 
@@ -101,7 +101,8 @@ def draw(guest: ObservedGuest, config: GuestConfig) -> Drawn:
         _draw_vm(drawing, config)
     else:
         _draw_container(drawing, config)
-    rest = [*drawing.rest, *drawing.left, *config.unused]
+    left = [key for key, value in drawing.left.items() if not _goes_without_saying(key, value)]
+    rest = [*drawing.rest, *left, *config.unused]
     return Drawn(
         spec=ordered(drawing.spec),
         waiting=tuple(waiting),
@@ -112,6 +113,19 @@ def draw(guest: ObservedGuest, config: GuestConfig) -> Drawn:
 def ordered(spec: Mapping[str, Yaml]) -> dict[str, Yaml]:
     """Return ``spec`` with its keys in the order of the reference, who it is first."""
     return {key: spec[key] for key in dict.fromkeys(_KEYS) if key in spec}
+
+
+def _goes_without_saying(option: str, value: OptionValue) -> bool:
+    """Return whether no person would miss an option: PVE gives every guest one of its own."""
+    match option:
+        case "vmgenid":
+            return True
+        case "smbios1":
+            return not isinstance(value, str) and value.keys() <= {"uuid"}
+        case "boot":
+            return not value if isinstance(value, str) else not any(value.values())
+        case _:
+            return False
 
 
 def is_plain(value: str) -> bool:

@@ -34,6 +34,13 @@ _PASSING = frozenset(
 )
 """Holds that say nothing about whether the guest is as its manifest says."""
 
+_WAITING = Held(
+    reason=Hold.ADOPTION,
+    message="it is as its manifest says, and not adopted yet: it is left alone",
+    remedy="qlop adopt, with its name or --all",
+)
+"""The same for all of them: after an import that is one line, and not one for each guest."""
+
 CHANGES_SHOWN = 6
 """So many differences are named in a verdict; ``qlop adopt --dry-run`` shows all."""
 
@@ -92,7 +99,7 @@ def _plan_guest(draft: Draft, scratch: Draft, want: DesiredGuest) -> bool:
         assert proof.held is not None, "what is not adopted is held"
         draft.conclude(want.name, guest.vmid, proof.held)
     elif not is_ordered:
-        draft.conclude(want.name, guest.vmid, _waiting(want, guest))
+        draft.conclude(want.name, guest.vmid, _WAITING)
     else:
         assert order is not None, "it was ordered"
         reason = f"{order.by} ordered to adopt it, and it is as its manifest says"
@@ -314,13 +321,6 @@ def _missing(want: DesiredGuest) -> Held:
         f"there is no guest {want.vmid}, and its manifest says source.existing:"
         " it is never made anew",
         f"restore it under VMID {want.vmid}, or give the manifest another source",
-    )
-
-
-def _waiting(want: DesiredGuest, guest: ObservedGuest) -> Held:
-    return unfit(
-        f"{_who(guest)} is as its manifest says, and not adopted yet: it is left alone",
-        f"qlop adopt {want.name}",
     )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from qlop.cli import import_command, imports
-from qlop.cli.imports import Choice, Grouping, Import
+from qlop.cli.importable import Choice
+from qlop.cli.imports import Grouping, Import
 from qlop.model.folding import fold
 from qlop.model.ids import PoolId, VmId
 from qlop.model.observed import ObservedGuest
@@ -132,9 +133,3 @@ def test_a_directory_that_is_not_there_or_empty_has_no_manifests(tmp_path: Path)
     assert import_command.present_tree(tmp_path / "absent").files == ()
     assert import_command.present_tree(tmp_path).files == ()
     assert import_command.present_tree(tmp_path).findings == ()
-
-
-def test_vmids_that_no_guest_has_are_told() -> None:
-    choice = Choice(vmids=frozenset({VmId(100), VmId(777)}))
-
-    assert imports.missing(choice, b.observed(OLD)) == [777]

@@ -4,14 +4,18 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from qlop.cli import main, simulated
+from qlop.journal.sqlite import SqliteJournal
+from qlop.model.action import Verb
 from qlop.sim import world
 from qlop.sim.cluster import Cluster
 from qlop.sim.server import SimServer
+from tests import builders as b
 
 pytestmark = [
     pytest.mark.real,
@@ -129,3 +133,57 @@ def test_what_does_not_fit_is_shown_and_left_alone(
     assert code == 3
     assert "web-example: VM 100 on pve1 is not adopted" in out
     assert "cores  2 -> 4" in out
+
+
+def test_who_is_under_way_is_left_out_by_name_and_imported_later(
+    server: SimServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ("--out", str(tmp_path / "desired"))
+    web = server.cluster.world.guests[100]
+    web.config["lock"] = "migrate"
+
+    code, _, err = qlop(capsys, "import", "--all", *out)
+    assert code == 3, err
+    assert "left out: Web.Example (100): PVE holds it locked (migrate)" in err
+    assert "1 manifest in" in err
+    assert "1 left out" in err
+
+    del web.config["lock"]
+    code, _, err = qlop(capsys, "import", "--all", *out)
+    assert code == 0, err
+    assert {path.name for path in (tmp_path / "desired").iterdir()} == {
+        "cluster.yaml",
+        "web-example.yaml",
+        "files.yaml",
+    }
+
+
+def test_what_qlop_did_a_moment_ago_may_not_be_in_view_and_is_left_out(
+    server: SimServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The look shows a guest without a mark, and an adoption ends after it began."""
+    at = datetime.now(UTC) + timedelta(minutes=1)
+    begun = b.intended(Verb.CONFIGURE, vmid=100, at=at)
+    ended = b.finished(Verb.CONFIGURE, at=at)
+    journal = SqliteJournal(tmp_path / "journal.sqlite3")
+    for record in (begun, ended):
+        journal.append(record)
+    journal.close()
+
+    code, _, err = qlop(capsys, "import", "--vmid", "100", "--out", str(tmp_path / "desired"))
+
+    assert code == 1
+    assert "left out: Web.Example (100): qlop's own configure of it has not been seen" in err
+    assert server.cluster.world.guests[100].config["tags"] == "prod"
+
+
+def test_nothing_is_written_without_quorum(
+    server: SimServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.cluster.world.forced_quorum = False
+
+    code, out, err = qlop(capsys, "import", "--all", "--out", str(tmp_path / "desired"))
+
+    assert (code, out) == (1, ""), err
+    assert "the node that answered is in no quorate cluster" in err
+    assert not (tmp_path / "desired").exists()

@@ -149,6 +149,40 @@ def test_what_no_manifest_says_is_named_without_its_value() -> None:
     ]
 
 
+def test_what_pve_gives_every_guest_of_its_own_is_not_worth_a_word() -> None:
+    plain = stranger(
+        options={
+            "vmgenid": "2f0d8a34-7a5f-4b6e-9c1d-0a4b7f5e6d21",
+            "smbios1": {"uuid": "11111111-2222-3333-4444-555555555555"},
+            "boot": {"order": ""},
+        }
+    )
+    named = stranger(
+        options={
+            "smbios1": {"uuid": "11111111-2222-3333-4444-555555555555", "family": "x"},
+            "boot": {"legacy": "cdn"},
+        }
+    )
+
+    assert "No manifest can say" not in exported(plain).manifests[0].text
+    assert "are: boot; smbios1\n" in exported(named).manifests[0].text
+
+
+def test_no_empty_list_is_left_of_items_that_can_t_be_said() -> None:
+    guest = stranger(
+        kind=GuestKind.CONTAINER,
+        disks=(
+            b.disk("rootfs", volume="nas:vm-100-disk-0"),
+            b.disk("mp0", volume="/srv/host dir", size_gib=None, mp="/data"),
+        ),
+    )
+
+    found = exported(guest)
+
+    assert "Left out, and so left alone: mp0" in found.manifests[0].text
+    assert "mountPoints" not in spec_of(found)
+
+
 @pytest.mark.parametrize(
     ("guest", "missing", "why"),
     [

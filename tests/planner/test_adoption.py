@@ -197,7 +197,7 @@ def test_without_an_order_that_holds_it_is_left_alone(orders: tuple[Order, ...])
 
     assert (existing.actions, clone.actions) == ((), ())
     assert look.held(existing).reason is Hold.ADOPTION
-    assert look.held(existing).remedy == "qlop adopt web"
+    assert look.held(existing).remedy == "qlop adopt, with its name or --all"
     assert look.held(clone).reason is Hold.NOT_OURS
 
 
