@@ -127,8 +127,8 @@ def _check_hook(scope: Scope, spec: ServiceSpec) -> Iterator[Finding]:
     # `$check_vm_modify_config_perm` in qemu-server src/PVE/API2/Qemu.pm ("only root can set"),
     # `check_ct_modify_config_perm` in pve-container src/PVE/LXC.pm: root@pam, and no token of it.
     message = "PVE lets root@pam alone set hookScript, and no API token, as qlop has"
-    hint = "set it by hand in the template or on the guest, or leave it out: a failed write of it"
-    hint += " keeps the guest from being made or changed"
+    hint = "set it by hand in the template or on the guest, or leave it out: all else is written,"
+    hint += " and a new guest is not started before it is there"
     yield scope.warning(("hookScript",), "root-only", message, hint)
 
 

@@ -13,7 +13,7 @@ from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.orders import Orders, approval_id
 from qlop.model.plan import Change
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, growth, narrow, newdisk, write
+from qlop.planner import config, growth, narrow, newdisk, reserved, write
 from qlop.planner.draft import Draft
 from qlop.planner.ownership import needs_seal
 from qlop.planner.step import Step, Steps, action_id, chained
@@ -75,6 +75,7 @@ def _difference(
     found = config.difference(want, guest, have)
     newdisk.hold_back(found, want, guest, have, draft.source.observed)
     growth.hold_back(draft, found, want, guest)
+    reserved.hold_back(found, want, guest, have)
     return found
 
 

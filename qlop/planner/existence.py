@@ -29,9 +29,10 @@ from qlop.model.owner import (
     derived_uuid,
     signed_description,
 )
+from qlop.model.reading import Known
 from qlop.model.units import GIB
 from qlop.model.verdict import Held, Hold
-from qlop.planner import config, growth, placement, template, write
+from qlop.planner import config, growth, placement, reserved, template, write
 from qlop.planner.capacity import THIN_PLUGINS, Capacity, queue_of, storage_on
 from qlop.planner.step import Step, Steps
 
@@ -171,7 +172,10 @@ def _clone(birth: Birth, node: NodeName, source: CloneSource) -> Steps:
         witness=_witness(birth),
     )
     following = write.projected_after_clone(guest, birth.vmid, node, found)
-    return Steps(steps=(step, *following, *_start(birth, node)))
+    have = found.config.value if isinstance(found.config, Known) else None
+    held = reserved.start_hold(guest, have)
+    start = _start(birth, node) if held is None else ()
+    return Steps(steps=(step, *following, *start), held=held)
 
 
 def _create(birth: Birth, node: NodeName) -> Steps:
@@ -197,7 +201,9 @@ def _create(birth: Birth, node: NodeName) -> Steps:
         takes=(f"node:{node}", *queues),
         witness=_witness(birth),
     )
-    return Steps(steps=(step, *_grow_image(birth, node), *_start(birth, node)))
+    held = reserved.start_hold(guest, None)
+    start = _start(birth, node) if held is None else ()
+    return Steps(steps=(step, *_grow_image(birth, node), *start), held=held)
 
 
 def _create_params(birth: Birth) -> Mapping[str, str]:
@@ -226,6 +232,8 @@ def _create_params(birth: Birth) -> Mapping[str, str]:
             params[slot] = f"{volume},media=cdrom"
         case CloneSource() | ImageSource() | EmptySource() | ExistingSource():
             pass
+    for key in reserved.missing(guest, None):
+        params.pop(key, None)
     return params
 
 

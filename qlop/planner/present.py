@@ -24,6 +24,7 @@ from qlop.planner import (
     power,
     relocation,
     replacement,
+    reserved,
     snapshot,
     verify,
     wayback,
@@ -86,7 +87,9 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     A guest that has to move is moved before a reboot: the reboot may then be its start
     on the new node. Snapshots come last: they are of the guest as it should be.
     """
+    unready = None
     if halfmade.is_unborn(draft, want, guest):
+        unready = reserved.start_hold(want, have)
         want = replace(want, consents=FREE)
     parts = consent.plan_writes(draft, want, guest, have)
     for step in _cloud_init(draft, want, guest, have, parts.steps):
@@ -105,7 +108,7 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
             ),
         )
     )
-    parts.add(_power(draft, want, guest, have))
+    parts.add(Steps(held=unready) if unready else _power(draft, want, guest, have))
     parts.add(_reboot(draft, want, guest, have, parts))
     steps, guarding = verify.guarded(draft, want, guest, have, parts.steps)
     holds = parts.holds if guarding is None else [guarding, *parts.holds]

@@ -187,6 +187,8 @@ def _build(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
         return made
     if _order(draft, want) is Order.START_FIRST:
         return made
+    if made.held is not None:  # The guest runs until the heir has what it needs.
+        return made
     steps = [step for step in made.steps if not isinstance(step.action, StartGuest)]
     first = made.steps[0].action
     down = _down(draft, want, guest, have)

@@ -13,7 +13,7 @@ from qlop.model.observed import GuestConfig, ObservedGuest
 from qlop.model.option import is_met
 from qlop.model.reading import Known
 from qlop.model.units import format_size
-from qlop.planner import config, growth
+from qlop.planner import config, growth, reserved
 from qlop.planner.step import Step, premise_of
 
 
@@ -112,6 +112,7 @@ def projected_after_clone(
             old = nic_text(want.kind, "", existing.properties) if existing else ""
             new = nic_text(want.kind, nic.mac or "", merged)
             found.write(nic.slot, new, config.change_of(nic.slot, old, new, Impact.NONE))
+    reserved.leave_out(found, want, have)
     steps: list[Step] = []
     if found.set:
         action = ConfigureGuest(

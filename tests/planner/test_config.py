@@ -77,6 +77,8 @@ def test_an_option(
     kind: GuestKind, key: str, want: OptionValue, have: OptionValue | None, written: str | None
 ) -> None:
     there: dict[str, OptionValue] = {} if have is None else {key: have}
+    if kind is CT:
+        there["unprivileged"] = "1"  # Of others even nesting is for root@pam.
 
     plan = look.plan_one(wanting(kind, **{key: want}), having(kind, there))
 

@@ -118,8 +118,6 @@ def test_a_property_is_written_with_all_the_others(
                      "nas:cloudinit", Impact.NONE, id="cloud-init-drive"),
         pytest.param(CT, want_disk("mp0", 8, LOCAL, mp="/srv"), Power.RUNNING,
                      "local-lvm:8,mp=/srv", Impact.HOT, id="mount-point"),
-        pytest.param(CT, want_disk("mp0", volume="/srv/x", mp="/srv"), Power.STOPPED,
-                     "/srv/x,mp=/srv", Impact.NONE, id="bind-mount"),
     ],
 )  # fmt: skip
 def test_a_missing_disk_is_made(
