@@ -176,7 +176,9 @@ class Access:
             at = [entry for entry in at if entry.propagate or is_last]
             mine = [entry for entry in at if (entry.kind, entry.who) in subjects]
             mine = mine or [entry for entry in at if (entry.kind, entry.who) in in_groups]
-            if mine:
+            if any(entry.role == "NoAccess" for entry in mine):
+                granted = frozenset()  # It outdoes the other roles of the same place.
+            elif mine:
                 granted = frozenset().union(
                     *(self.role_privileges(entry.role) or frozenset() for entry in mine)
                 )

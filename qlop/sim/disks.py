@@ -31,6 +31,7 @@ def _resize_vm(call: Call, task: Task) -> Worker:
         raise TaskError(f"unable to parse volume ID '{drive['file']}'")
     if drives.is_cdrom(guest.config[disk]):
         raise TaskError("you can't resize a cdrom")
+    _demand_space(call, drive["file"])
     volume = volumes.need(world, drive["file"], guest.node)
     wanted = _wanted(size, volume.size_bytes)
     if wanted < volume.size_bytes:
@@ -49,6 +50,14 @@ def _resize_vm(call: Call, task: Task) -> Worker:
     if guest.run is not None:
         guest.run.devices[disk] = guest.config[disk]
     write(world, guest)
+
+
+def _demand_space(call: Call, volid: str) -> None:
+    """Refuse to grow what the caller may not allocate; in a worker PVE writes the 403 out."""
+    try:
+        call.demand(f"/storage/{volid.partition(':')[0]}", "Datastore.AllocateSpace")
+    except ApiError as error:
+        raise TaskError(f"403 {error}") from error
 
 
 def _wanted(size: str, now: int) -> int:
@@ -119,6 +128,8 @@ def move(call: Call) -> Json:
     if other is not None:
         return reassign.reassign(call, key, int(other))
     storage = call.get("storage")
+    if storage is not None:
+        call.demand(f"/storage/{storage}", "Datastore.AllocateSpace")
     guest = call.guest()
     if storage is None:
         text = "both 'storage' and 'target-vmid' missing, either needs to be set"
@@ -215,6 +226,7 @@ def regenerate(call: Call) -> Json:
     """Answer ``PUT …/cloudinit``: write the drive anew."""
     call.enter()
     guest = call.guest()
+    check_lock(guest)
     guest.cloudinit = {}
     write(call.world, guest)
     return None

@@ -12,7 +12,9 @@ from qlop.sim import (
     qemu_create,
     qemu_options,
     restore,
+    ssh_keys,
     tags,
+    volume_access,
     volumes,
 )
 from qlop.sim.access import denied
@@ -44,17 +46,11 @@ def create(call: Call) -> Json:
     """Answer ``POST /nodes/{node}/lxc``."""
     world, vmid = call.world, call.vmid
     world.need_quorum()
+    _refuse_taken(call)
+    if "ssh-public-keys" in call.params:
+        ssh_keys.check_lines(call.params["ssh-public-keys"])
     pool = call.text("pool")
-    if pool and pool not in world.pools:
-        raise denied(f"pool '{pool}' does not exist")
-    if not call.may(f"/vms/{vmid}", "VM.Allocate") and not (
-        pool and call.may(f"/pool/{pool}", "VM.Allocate")
-    ):
-        raise denied()
-    taken = world.guests.get(vmid)
-    if taken is not None and not (call.flag("restore") and call.flag("force")):
-        name = "VM" if taken.kind is Kind.QEMU else "CT"
-        raise ApiError(f"{name} {vmid} already exists on node '{taken.node}'")
+    _demand_allocate(call, pool)
     if call.flag("restore"):
         return restore.lxc(call)
     is_unprivileged = call.text("unprivileged", "1") == "1"
@@ -64,11 +60,11 @@ def create(call: Call) -> Json:
         if re.fullmatch(r"\d+(\.\d+)?", given[option]):
             given[option] = f"{storage}:{given[option]}"
     mounts = [option for option in given if drives.is_mount(option)]
-    if mounts and "rootfs" not in given:
-        raise ApiError("mount points configured, but 'rootfs' not set - aborting")
     lxc_options.check_permissions(call, given, given, unprivileged=is_unprivileged, pool=pool)
     grants.check_new_container(call, given, unprivileged=is_unprivileged)
-    _check_template(call)
+    volume_access.check(call, call.params["ostemplate"], vmid, "vztmpl")
+    if mounts and "rootfs" not in given:
+        raise ApiError("mount points configured, but 'rootfs' not set - aborting")
     for option in mounts:
         _check_mount(call, given[option])
     if "rootfs" not in given:
@@ -84,13 +80,20 @@ def create(call: Call) -> Json:
     )
 
 
-def _check_template(call: Call) -> None:
-    template = call.params["ostemplate"]
-    storage = template.partition(":")[0]
-    volumes.config_of(call.world, storage)
-    path = f"/storage/{storage}"
-    if not call.may(path, "Datastore.Audit") and not call.may(path, "Datastore.AllocateSpace"):
-        call.demand(path, "Datastore.AllocateSpace")
+def _refuse_taken(call: Call) -> None:
+    taken = call.world.guests.get(call.vmid)
+    if taken is not None and not (call.flag("restore") and call.flag("force")):
+        name = "VM" if taken.kind is Kind.QEMU else "CT"
+        raise ApiError(f"{name} {call.vmid} already exists on node '{taken.node}'")
+
+
+def _demand_allocate(call: Call, pool: str) -> None:
+    if pool and pool not in call.world.pools:
+        raise denied(f"pool '{pool}' does not exist")
+    if not call.may(f"/vms/{call.vmid}", "VM.Allocate") and not (
+        pool and call.may(f"/pool/{pool}", "VM.Allocate")
+    ):
+        raise denied()
 
 
 def _check_mount(call: Call, value: str) -> None:
@@ -139,6 +142,7 @@ def _create(call: Call, task: Task, given: dict[str, str], *, is_unprivileged: b
     if pool := call.text("pool"):
         world.pools[pool].guests.add(vmid)
         world.access.vm_pool[vmid] = pool
+        world.access.changed()
     if call.flag("start"):
         world.let_go(task, guest_lock(vmid))
         power.autostart(world, guest, call.who.full)
@@ -212,6 +216,7 @@ def destroy(call: Call) -> Json:
     """Answer ``DELETE /nodes/{node}/lxc/{vmid}``."""
     guest = call.guest()
     qemu_create.check_destroyable(call, guest)
+    check_lock(guest)
     if guest.is_running and not call.flag("force"):
         raise ApiError(f"unable to destroy CT {call.vmid} - container is running")
     return call.fork("vzdestroy", call.vmid, lambda task: _destroy(call, task))

@@ -131,7 +131,6 @@ def migrate(call: Call) -> Json:
     if target not in world.nodes:
         raise ApiError(f"no such cluster node '{target}'")
     guest = call.guest()
-    check_lock(guest)
     if guest.is_running and not call.flag("online") and not call.flag("restart"):
         raise ApiError("can't migrate running container without --online or --restart")
     if ha.is_managed(world, call.vmid):

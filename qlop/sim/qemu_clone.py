@@ -59,11 +59,10 @@ def _check_rights(call: Call, newid: int) -> None:
     pool = call.text("pool")
     if pool and pool not in call.world.pools:
         raise denied(f"pool '{pool}' does not exist")
-    if not call.may(f"/vms/{newid}", "VM.Allocate"):
-        if pool:
-            call.demand(f"/pool/{pool}", "VM.Allocate")
-        else:
-            call.demand(f"/vms/{newid}", "VM.Allocate")
+    if not call.may(f"/vms/{newid}", "VM.Allocate") and not (
+        pool and call.may(f"/pool/{pool}", "VM.Allocate")
+    ):
+        raise denied()
 
 
 def _plan(call: Call, newid: int, target: str) -> _Plan:
@@ -212,7 +211,7 @@ def _copy_disks(call: Call, task: Task, plan: _Plan, copy: Guest, made: _Made) -
             task.say(volumes.format_line(world.storages[volume.storage], volume))
             yield from _transfer(world, task, source, volume)
         drive["file"] = volume.volid
-        if not drives.is_cdrom(plan.disks[key]):
+        if not drives.is_cdrom(plan.disks[key]) or "cloudinit" in volume.volid:
             drive["size"] = drives.size_text(volume.size_bytes)
         plan.config[key] = drives.show(drive)
 

@@ -110,6 +110,7 @@ def _create(call: Call, task: Task, config: dict[str, str]) -> Worker:
     if pool := call.text("pool"):
         world.pools[pool].guests.add(vmid)
         world.access.vm_pool[vmid] = pool
+        world.access.changed()
     if call.flag("start"):
         task.say("Execute autostart")
         world.let_go(task, guest_lock(vmid))

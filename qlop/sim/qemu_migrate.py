@@ -17,7 +17,9 @@ with local disks, while the storage connection is taken down."""
 def preconditions(call: Call) -> Json:
     """Answer ``GET …/migrate``."""
     world = call.world
+    world.need_quorum()
     guest = call.guest()
+    check_lock(guest)
     target = call.get("target")
     others = [name for name in world.nodes if name != call.node]
     allowed, refused = [], {}

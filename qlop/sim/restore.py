@@ -3,7 +3,7 @@
 import re
 
 from qlop.ports import Json
-from qlop.sim import drives, lxc_options, power, qemu_options, volumes
+from qlop.sim import drives, lxc_options, power, qemu_options, volume_access, volumes
 from qlop.sim.call import Call, write
 from qlop.sim.conffile import parse
 from qlop.sim.engine import World, guest_lock
@@ -27,6 +27,9 @@ def _restore(call: Call, kind: Kind, archive: str) -> Json:
     world, vmid = call.world, call.vmid
     name = "VM" if kind is Kind.QEMU else "CT"
     taken = world.guests.get(vmid)
+    if archive == "-":
+        raise ApiError("pipe requires cli environment")
+    volume_access.check(call, archive, vmid, "backup")
     volume = volumes.need(world, archive, call.node)
     if taken is not None:
         if not call.flag("force"):

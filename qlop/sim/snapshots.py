@@ -219,6 +219,11 @@ def _has_feature(world: World, guest: Guest) -> bool:
 
 def feature(call: Call) -> Json:
     """Answer ``GET …/feature``: whether the guest can be snapshotted, cloned or copied."""
+    guest = call.world.guests.get(call.vmid)
+    if call.kind is Kind.QEMU and (guest is None or guest.node != call.node):
+        raise ApiError(  # Whether it runs is looked at first.
+            f"unable to find configuration file for VM {call.vmid} on node '{call.node}'"
+        )
     guest = call.guest()
     wanted = call.params["feature"]
     world = call.world

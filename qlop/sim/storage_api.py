@@ -4,7 +4,7 @@ import hashlib
 import re
 
 from qlop.ports import Json
-from qlop.sim import drives, volumes
+from qlop.sim import drives, volume_access, volumes
 from qlop.sim.call import Call, Handlers
 from qlop.sim.engine import World
 from qlop.sim.qemu_config import split_list
@@ -141,6 +141,8 @@ def delete(call: Call) -> Json:
 
 def node_list(call: Call) -> Json:
     """Answer ``GET /nodes/{node}/storage``."""
+    if call.text("storage") not in {"", *call.world.storages}:
+        raise bad_parameters({"storage": "No such storage."})
     wanted = split_list(call.text("content"))
     rows: list[Json] = []
     for name, storage in call.world.storages.items():
@@ -234,9 +236,20 @@ def _parent(storage: Storage, volume: Volume) -> str:
 
 def allocate(call: Call) -> Json:
     """Answer ``POST …/content``: allocate an empty image."""
+    name = call.params["filename"]
+    extension = re.search(r"\.(raw|qcow2|vmdk)$", name)
+    wanted = call.get("format")
+    if extension is not None and wanted not in {None, extension[1]}:
+        text = f"different storage formats ({wanted} != {extension[1]})"
+        raise bad_parameters({"format": text})
     storage = volumes.on_node(call.world, call.params["storage"], call.node)
     vmid = int(call.params["vmid"])
-    name = call.params["filename"]
+    if storage.has_files:
+        volume_access.check_file_name(name)
+        volid = f"{storage.name}:{vmid}/{name}"
+        if volumes.find(call.world, volid, call.node) is not None:
+            path = f"{storage.options.get('path', '')}/images/{vmid}/{name}"
+            raise ApiError(f"disk image '{path}' already exists")
     found = re.fullmatch(rf"(?:vm|base|subvol)-{vmid}-(\S+?)(?:\.(\w+))?", name)
     if found is None and storage.has_files:
         return _allocate_any(call, storage, vmid)
@@ -277,9 +290,13 @@ def _kibibytes(size: str) -> int:
     return int(size) * 1024 if size.isdigit() else drives.size_bytes(size)
 
 
-def _volume(call: Call) -> Volume:
+def _volid(call: Call) -> str:
     name = call.params["volume"]
-    volid = name if ":" in name else f"{call.params['storage']}:{name}"
+    return name if ":" in name else f"{call.params['storage']}:{name}"
+
+
+def _volume(call: Call) -> Volume:
+    volid = _volid(call)
     volume = volumes.find(call.world, volid, call.node)
     if volume is None:
         raise ApiError(f"volume '{volid}' does not exist")
@@ -288,6 +305,7 @@ def _volume(call: Call) -> Volume:
 
 def volume_read(call: Call) -> Json:
     """Answer ``GET …/content/{volume}``."""
+    volume_access.check(call, _volid(call), 0)
     volume = _volume(call)
     storage = call.world.storages[volume.storage]
     row: Row = {
@@ -315,12 +333,16 @@ def volume_update(call: Call) -> Json:
 
 def volume_delete(call: Call) -> Json:
     """Answer ``DELETE …/content/{volume}``: in use or not, there or not."""
-    name = call.params["volume"]
-    volid = name if ":" in name else f"{call.params['storage']}:{name}"
-    volumes.on_node(call.world, volid.partition(":")[0], call.node)
-    volume = volumes.find(call.world, volid, call.node)
-    owner = None if volume is None else volume.vmid
-    storage = volid.partition(":")[0]
+    volid = _volid(call)
+    storage, _, name = volid.partition(":")
+    told = volume_access.named(volumes.config_of(call.world, storage), name)
+    owner = told.owner
+    if told.content == "backup" and owner is not None:
+        call.demand(f"/storage/{storage}", "Datastore.AllocateSpace")
+        call.demand(f"/vms/{owner}", "VM.Backup")
+    else:
+        call.demand(f"/storage/{storage}", "Datastore.Allocate")
+    volumes.on_node(call.world, storage, call.node)
     subject = f"{owner}@{storage}" if owner is not None else storage
     upid = call.fork("imgdel", subject, lambda task: _delete(call, task, volid))
     takes_s = call.world.spec.timing.allocate_s + 0.2

@@ -26,10 +26,16 @@ def _task(call: Call) -> Task:
     upid = call.params["upid"]
     if _UPID.fullmatch(upid) is None:
         raise bad_parameters({"upid": "unable to parse worker upid"})
-    task = call.world.tasks.get(upid)
+    task = _here(call, upid)
     if task is None:
         raise bad_parameters({"upid": "no such task"})
     return task
+
+
+def _here(call: Call, upid: str) -> Task | None:
+    """Return a task of the node that is asked: of another's it has no file."""
+    task = call.world.tasks.get(upid)
+    return task if task is not None and task.node == call.node else None
 
 
 def _is_own(call: Call, task: Task) -> bool:
@@ -82,8 +88,10 @@ def log(call: Call) -> Json | SimResponse:
     upid = call.params["upid"]
     if _UPID.fullmatch(upid) is None:
         raise bad_parameters({"upid": "unable to parse worker upid"})
-    task = call.world.tasks.get(upid)
+    task = _here(call, upid)
     if task is None:
+        if call.who.full not in {upid.split(":")[7], upid.split(":")[7].partition("!")[0]}:
+            call.demand(f"/nodes/{call.node}", "Sys.Audit")
         call.extra["total"] = 1
         return [{"n": 1, "t": "unable to open file - No such file or directory"}]
     _demand_sight(call, task)

@@ -30,16 +30,43 @@ _STOP_WAIT_MINUTES = 10
 def vzdump(call: Call) -> Json:
     """Answer ``POST /nodes/{node}/vzdump``."""
     named = [int(item) for item in re.split(r"[,;\s]+", call.text("vmid")) if item]
-    chosen = sum(bool(item) for item in (named, call.flag("all"), call.get("pool")))
-    if chosen == 0:
-        raise bad_parameters({"vmid": "property is missing"})
-    if named and call.flag("all"):
-        raise bad_parameters({"all": "option conflicts with option 'vmid'"})
-    for vmid in named:
-        call.demand(f"/vms/{vmid}", "VM.Backup")
-    subject = str(named[0]) if len(named) == 1 else ""
-    vmids = named or _all_vmids(call)
+    _check(call, named=bool(named))
+    guests = call.world.guests
+    here = [vmid for vmid in named if vmid not in guests or guests[vmid].node == call.node]
+    if call.flag("stop"):
+        call.demand(f"/nodes/{call.node}", "Sys.Modify")
+        if not named:
+            return "OK"
+    if named and not here:
+        return "OK"  # They run elsewhere: another node's part of the same job.
+    vmids = here or _all_vmids(call)
+    if not vmids and not call.flag("all") and "exclude" not in call.params:
+        return "OK"
+    if "dumpdir" not in call.params:
+        call.demand(f"/storage/{call.text('storage', 'local')}", "Datastore.AllocateSpace")
+    subject = str(vmids[0]) if len(vmids) == 1 else ""
     return call.fork("vzdump", subject, lambda task: _dump_all(call, task, vmids))
+
+
+def _check(call: Call, *, named: bool) -> None:
+    """Refuse what is root's alone, and what does not go together.
+
+    After ``assert_param_permission_common`` and ``verify_vzdump_parameters`` (pve-manager).
+    """
+    for option in ("tmpdir", "dumpdir", "script", "job-id"):
+        if option in call.params and not call.who.is_root:
+            raise bad_parameters({option: "Only root may set this option."})
+    if {"bwlimit", "ionice", "performance"} & set(call.params):
+        call.demand("/", "Sys.Modify")
+    pool = call.get("pool")
+    if named:
+        for option in ("all", "exclude", "pool"):
+            if call.text(option) not in {"", "0"}:
+                raise bad_parameters({option: "option conflicts with option 'vmid'"})
+    if not named and pool is None and not {"all", "exclude", "stop"} & set(call.params):
+        raise bad_parameters({"vmid": "property is missing"})
+    if pool is not None and pool not in call.world.pools:
+        raise ApiError(f"pool '{pool}' does not exist")
 
 
 def _all_vmids(call: Call) -> list[int]:
@@ -71,7 +98,7 @@ def _dump_all(call: Call, task: Task, vmids: list[int]) -> Worker:
     words = " ".join(f"--{key} {value}" for key, value in options.items())
     task.say(f"INFO: starting new backup job: vzdump {' '.join(map(str, vmids))} {words}")
     failed = 0
-    for vmid in vmids:
+    for vmid in [vmid for vmid in vmids if _is_allowed(call, vmid)]:
         guest = world.guests.get(vmid)
         if guest is None or guest.node != call.node:
             task.say(f"ERROR: Backup of VM {vmid} failed - unable to find VM '{vmid}'")
@@ -86,6 +113,19 @@ def _dump_all(call: Call, task: Task, vmids: list[int]) -> Worker:
     if failed:
         raise TaskError("job errors")
     task.say("INFO: Backup job finished successfully")
+
+
+def _is_allowed(call: Call, vmid: int) -> bool:
+    """Return whether the caller may back a guest up; of all guests the others are passed over.
+
+    Raises:
+        TaskError: the guest was named, or is of the pool that was.
+    """
+    if vmid not in call.world.guests or call.may(f"/vms/{vmid}", "VM.Backup"):
+        return True
+    if call.flag("all") or "exclude" in call.params:
+        return False
+    raise TaskError(f"403 Permission check failed (/vms/{vmid}, VM.Backup)")
 
 
 def _runs_under_ha(world: World, guest: Guest) -> bool:
