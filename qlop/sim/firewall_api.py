@@ -11,6 +11,7 @@ from qlop.sim.call import Call, Handler, Handlers
 from qlop.sim.qemu_config import split_list
 from qlop.sim.wire import ApiError, Row, bad_parameters
 
+_PLACE = {"node", "vmid", "delete", "digest"}
 _ACTIONS = {"ACCEPT", "DROP", "REJECT"}
 _ADDRESS = re.compile(r"[0-9a-fA-F.:/]+(-[0-9a-fA-F.:]+)?")
 _INTEGERS = {
@@ -51,6 +52,11 @@ def options(call: Call) -> Json:
 
 def set_options(call: Call) -> Json:
     """Answer ``PUT …/firewall/options``."""
+    for name in split_list(call.text("delete")):
+        if name in _PLACE or call.route.spec(name) is None:
+            raise bad_parameters({"delete": f"no such option '{name}'"})
+    if (digest := call.get("digest")) and digest != _digest(call):
+        raise ApiError("detected modified configuration - file changed by other user? Try again.")
     stored = call.world.firewall.setdefault(_scope(call), {})
     for name in split_list(call.text("delete")):
         stored.pop(name, None)
@@ -98,17 +104,35 @@ def _checked(call: Call, given: dict[str, str]) -> dict[str, str]:
     for name in ("dport", "sport"):
         if name in given and "proto" not in given and "macro" not in given:
             errors["proto"] = f"missing property - '{name}' requires this property"
-    known = call.world.firewall
     for name in ("source", "dest"):
-        value = given.get(name, "")
-        if not value or value.startswith("+") or _ADDRESS.fullmatch(value):
-            continue
-        aliases = {**known.get("aliases", {}), **known.get(f"aliases/{_scope(call)}", {})}
-        if value not in aliases:
-            errors[name] = f"no such alias '{value}'"
+        if text := _unknown(call, given.get(name, "")):
+            errors[name] = text
+    interface = given.get("iface", "")
+    if interface and "vmid" in call.params and not re.fullmatch(r"net\d+", interface):
+        errors["iface"] = "value does not match the regex pattern 'net\\d+'"
     if errors:
         raise bad_parameters(errors)
     return given
+
+
+def _unknown(call: Call, value: str) -> str:
+    """Return what is wrong with an address that names a set or an alias, if anything is."""
+    if value.startswith("+"):
+        return "" if _is_set(call, value[1:]) else f"no such ipset '{value[1:]}'"
+    if not value or _ADDRESS.fullmatch(value):
+        return ""
+    known = call.world.firewall
+    aliases = {**known.get("aliases/cluster", {}), **known.get(f"aliases/{_scope(call)}", {})}
+    return "" if value.rpartition("/")[2] in aliases else f"no such alias '{value}'"
+
+
+def _is_set(call: Call, name: str) -> bool:
+    """Return whether a rule may name this set: its guest's, the cluster's, or PVE's own."""
+    place, _, last = name.rpartition("/")
+    known = call.world.firewall
+    scopes = {"guest": [_scope(call)], "dc": ["cluster"]}.get(place, [_scope(call), "cluster"])
+    is_known = any(last in known.get(f"ipset/{scope}", {}) for scope in scopes)
+    return is_known or place == "sdn" or last == "management"
 
 
 def add_rule(call: Call) -> Json:
@@ -145,6 +169,7 @@ def delete_rule(call: Call) -> Json:
 
 def _named(kind: str) -> tuple[Handler, Handler, Handler]:
     """Return list, creation and removal of sets, aliases or groups."""
+    titles = {"ipset": "IPSet", "aliases": "alias"}
 
     def store(call: Call) -> dict[str, str]:
         return call.world.firewall.setdefault(f"{kind}/{_scope(call)}", {})
@@ -152,35 +177,89 @@ def _named(kind: str) -> tuple[Handler, Handler, Handler]:
     def listing(call: Call) -> Json:
         field = "group" if kind == "groups" else "name"
         return [
-            {field: name, "digest": _digest(call), **({"cidr": cidr} if cidr else {})}
+            {
+                field: name,
+                "digest": _digest(call),
+                **({"cidr": cidr, "ipversion": 6 if ":" in cidr else 4} if cidr else {}),
+            }
             for name, cidr in store(call).items()
         ]
 
     def create(call: Call) -> Json:
         name = call.text("name") or call.text("group")
+        if name in store(call) and kind in titles and "rename" not in call.params:
+            raise bad_parameters({"name": f"{titles[kind]} '{name}' already exists"})
         store(call)[name] = call.text("cidr")
         return None
 
     def remove(call: Call) -> Json:
         name = call.text("name") or call.text("group")
-        if store(call).pop(name, None) is None and kind != "ipset":
+        if kind == "ipset":
+            members = _members(call)
+            if members and not call.flag("force"):
+                raise ApiError(f"IPSet '{name}' is not empty")
+            call.world.firewall.pop(f"members/{_scope(call)}/{name}", None)
+        if store(call).pop(name, None) is None:
             raise ApiError(f"no such {kind.removesuffix('s')} '{name}'")
         return None
 
     return listing, create, remove
 
 
+def _members(call: Call) -> dict[str, str]:
+    """Return the addresses of a set.
+
+    Raises:
+        ApiError: 500, there is no such set here.
+    """
+    name, scope = call.params["name"], _scope(call)
+    if name not in call.world.firewall.get(f"ipset/{scope}", {}):
+        raise ApiError(f"no such IPSet '{name}'")
+    return call.world.firewall.setdefault(f"members/{scope}/{name}", {})
+
+
 def set_members(call: Call) -> Json:
     """Answer ``GET …/firewall/ipset/{name}``."""
-    stored = call.world.firewall.get(f"members/{_scope(call)}/{call.params['name']}", {})
-    return [{"cidr": cidr, "digest": _digest(call)} for cidr in stored]
+    return [{"cidr": cidr, "digest": _digest(call)} for cidr in _members(call)]
 
 
 def add_member(call: Call) -> Json:
     """Answer ``POST …/firewall/ipset/{name}``."""
-    key = f"members/{_scope(call)}/{call.params['name']}"
-    call.world.firewall.setdefault(key, {})[call.params["cidr"]] = ""
+    members, cidr = _members(call), call.params["cidr"]
+    if cidr in members:
+        raise bad_parameters({"cidr": f"address '{cidr}' already exists"})
+    if text := _unknown(call, cidr):
+        raise ApiError(text)
+    members[cidr] = ""
     return None
+
+
+def member(call: Call) -> Json:
+    """Answer ``GET …/firewall/ipset/{name}/{cidr}``."""
+    cidr = call.params["cidr"]
+    if cidr not in _members(call):
+        raise bad_parameters({"cidr": "no such IP/Network"})
+    return {"cidr": cidr, "digest": _digest(call)}
+
+
+def remove_member(call: Call) -> Json:
+    """Answer ``DELETE …/firewall/ipset/{name}/{cidr}``: there or not."""
+    _members(call).pop(call.params["cidr"], None)
+    return None
+
+
+def alias(call: Call) -> Json:
+    """Answer ``GET …/firewall/aliases/{name}``."""
+    name = call.params["name"]
+    cidr = call.world.firewall.get(f"aliases/{_scope(call)}", {}).get(name)
+    if cidr is None:
+        raise bad_parameters({"name": "no such alias"})
+    return {
+        "name": name,
+        "cidr": cidr,
+        "ipversion": 6 if ":" in cidr else 4,
+        "digest": _digest(call),
+    }
 
 
 def _routes(base: str) -> dict[str, Handler]:
@@ -204,6 +283,9 @@ def _routes(base: str) -> dict[str, Handler]:
         f"DELETE {base}/ipset/{{name}}": remove_ipset,
         f"GET {base}/ipset/{{name}}": set_members,
         f"POST {base}/ipset/{{name}}": add_member,
+        f"GET {base}/ipset/{{name}}/{{cidr}}": member,
+        f"DELETE {base}/ipset/{{name}}/{{cidr}}": remove_member,
+        f"GET {base}/aliases/{{name}}": alias,
         f"GET {base}/aliases": aliases,
         f"POST {base}/aliases": add_alias,
         f"DELETE {base}/aliases/{{name}}": remove_alias,

@@ -78,6 +78,7 @@ _PATTERNS: Mapping[str, tuple[str, str]] = {
 
 _STORAGE_CONTENT = {"images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import", "none"}
 _POOL_LEVELS_MAX = 3
+_PORT_MAX = 65535
 _AREAS = {
     "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian",
     "Pacific",
@@ -225,6 +226,19 @@ def _container_nameserver(value: str) -> str:
     return _ip(value)
 
 
+def _ip_or_cidr(value: str) -> str:
+    is_one = not _ip(value) or not _cidr(value)
+    return "" if is_one else "value does not look like a valid IP address or CIDR network\n"
+
+
+def _ports(value: str) -> str:
+    """Complain of a port beyond the last; names of services are the host's to know."""
+    for item in re.split(r"[,:]", value):
+        if item.isdigit() and int(item) > _PORT_MAX:
+            return f"invalid port '{item}'\n"
+    return ""
+
+
 def _cidr(value: str) -> str:
     try:
         ok = "/" in value and bool(ipaddress.ip_interface(value))
@@ -264,6 +278,9 @@ _CHECKERS: Mapping[str, Callable[[str], str]] = {
     "address": _address_or_name,
     "lxc-ip-with-ll-iface": _container_nameserver,
     "CIDR": _cidr,
+    "IPorCIDR": _ip_or_cidr,
+    "pve-fw-dport-spec": _ports,
+    "pve-fw-sport-spec": _ports,
     "storage-pair": _storage_pair,
     "pve-ct-timezone": _timezone,
     "pve-lxc-dev-string": _container_device,

@@ -12,6 +12,7 @@ from qlop.sim.qemu_config import split_list
 from qlop.sim.state import Kind
 from qlop.sim.wire import ApiError, Row
 
+_OPTIONS = {"comment", "failback", "group", "max_relocate", "max_restart", "state"}
 _INTEGERS = {"max_restart", "max_relocate", "failback"}
 
 
@@ -29,9 +30,6 @@ def _sid(call: Call) -> str:
         if guest is None:
             raise ApiError(f"unable to detect SID from VMID - VM/CT {given} does not exist")
         return f"{'vm' if guest.kind is Kind.QEMU else 'ct'}:{given}"
-    wanted = call.get("type")
-    if wanted is not None and wanted != kind and "POST" in call.route.key:
-        raise ApiError("types does not match")
     if kind not in {"vm", "ct"}:
         raise ApiError(f"unknown section type '{kind}'")
     del vmid
@@ -98,6 +96,8 @@ def add(call: Call) -> Json:
     world = call.world
     sid = _sid(call)
     kind, _, vmid = sid.partition(":")
+    if call.get("type") not in {None, kind}:
+        raise ApiError("types does not match")
     if re.fullmatch(r"[1-9]\d{1,8}", vmid) is None:
         raise ApiError("invalid VMID")
     guest = world.guests.get(int(vmid))
@@ -138,6 +138,8 @@ def update(call: Call) -> Json:
         )
     world.need_quorum_prefixed("update resources config failed: ", "domain-ha")
     for name in split_list(call.text("delete")):
+        if name not in _OPTIONS:
+            raise ApiError(f"update resources config failed: no such option '{name}'")
         service.options.pop(name, None)
     ours = {"sid", "delete", "digest"}
     given = {key: value for key, value in call.params.items() if key not in ours}

@@ -61,6 +61,8 @@ def create(call: Call) -> Json:
             given[option] = f"{storage}:{given[option]}"
     mounts = [option for option in given if drives.is_mount(option)]
     lxc_options.check_permissions(call, given, given, unprivileged=is_unprivileged, pool=pool)
+    for option in mounts:
+        _check_mount_access(call, given[option])
     grants.check_new_container(call, given, unprivileged=is_unprivileged)
     volume_access.check(call, call.params["ostemplate"], vmid, "vztmpl")
     if mounts and "rootfs" not in given:
@@ -94,6 +96,20 @@ def _demand_allocate(call: Call, pool: str) -> None:
         pool and call.may(f"/pool/{pool}", "VM.Allocate")
     ):
         raise denied()
+
+
+def _check_mount_access(call: Call, value: str) -> None:
+    """Refuse mounts that are root's alone, and volumes of others.
+
+    After ``check_ct_modify_config_perm`` (pve-container, ``PVE/LXC.pm``).
+    """
+    volid = drives.parse(value).get("file", "")
+    if volid.startswith("/"):
+        kind = "device" if volid.startswith("/dev/") else "bind"
+        if not call.who.is_root:
+            raise denied(f"mount point type {kind} is only allowed for root@pam")
+    elif drives.new_disk(volid) is None:
+        volume_access.check(call, volid, call.vmid, "rootdir")
 
 
 def _check_mount(call: Call, value: str) -> None:

@@ -60,6 +60,11 @@ def create(call: Call) -> Json:
     call.world.need_quorum_prefixed("create pool failed: ", "file-user_cfg")
     if name in call.world.pools:
         raise ApiError(f"create pool failed: pool '{name}' already exists")
+    parent, _, leaf = name.rpartition("/")
+    if parent and parent not in call.world.pools:
+        raise ApiError(f"create pool failed: parent '{parent}' of pool '{name}' does not exist")
+    if not leaf[0].isalpha():
+        raise ApiError("create pool failed: pool name must start with a letter")
     call.world.pools[name] = Pool(poolid=name, comment=call.text("comment"))
     call.world.wrote_file("user.cfg")
     return None
@@ -82,14 +87,22 @@ def update(call: Call) -> Json:
                 raise ApiError(f"{prefix}VM {vmid} is not a pool member")
             pool.guests.discard(vmid)
             world.access.vm_pool.pop(vmid, None)
-        pool.storages -= set(split_list(call.text("storage")))
     else:
         for vmid in vmids:
             _add(call, pool, vmid, prefix)
-        pool.storages |= set(split_list(call.text("storage")))
+    _change_storages(call, pool, prefix)
     world.access.changed()
     world.wrote_file("user.cfg")
     return None
+
+
+def _change_storages(call: Call, pool: Pool, prefix: str) -> None:
+    is_removal = call.flag("delete")
+    for name in split_list(call.text("storage")):
+        if is_removal is not (name in pool.storages):
+            text = "is not a pool member" if is_removal else "is already a pool member"
+            raise ApiError(f"{prefix}Storage '{name}' {text}")
+        pool.storages ^= {name}
 
 
 def _add(call: Call, pool: Pool, vmid: int, prefix: str) -> None:
@@ -112,6 +125,9 @@ def delete(call: Call) -> Json:
     world, prefix = call.world, "delete pool failed: "
     pool = _pool(call, prefix)
     world.need_quorum_prefixed(prefix, "file-user_cfg")
+    below = sorted(name for name in world.pools if name.startswith(f"{pool.poolid}/"))
+    if below:
+        raise ApiError(f"{prefix}pool '{pool.poolid}' is not empty (contains pool '{below[0]}')")
     if pool.guests:
         vmid = min(pool.guests)
         raise ApiError(f"{prefix}pool '{pool.poolid}' is not empty (contains VM {vmid})")

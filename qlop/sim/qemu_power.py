@@ -217,8 +217,12 @@ def resume(call: Call) -> Json:
     """Answer ``POST …/status/resume``."""
     _root_only(call, "skiplock", "nocheck")
     guest = call.world.guests.get(call.vmid)
-    hibernated = guest is not None and guest.lock == "suspended"
-    if not hibernated and (guest is None or not guest.is_running):
+    if guest is None or guest.node != call.node or guest.kind is not Kind.QEMU:
+        raise ApiError(
+            f"unable to find configuration file for VM {call.vmid} on node '{call.node}'"
+        )
+    hibernated = guest.lock == "suspended"
+    if not hibernated and not guest.is_running:
         raise ApiError(f"VM {call.vmid} not running")
     return call.fork("qmresume", call.vmid, lambda task: _resume(call, task))
 

@@ -291,15 +291,19 @@ def _kibibytes(size: str) -> int:
 
 
 def _volid(call: Call) -> str:
-    name = call.params["volume"]
-    return name if ":" in name else f"{call.params['storage']}:{name}"
+    """Return the whole id of a volume that the path may name without its storage."""
+    name, storage = call.params["volume"], call.params["storage"]
+    given, colon, _ = name.partition(":")
+    if colon and given != storage:
+        raise bad_parameters({"volume": f"storage ID mismatch ({given} != {storage})\n"})
+    return name if colon else f"{storage}:{name}"
 
 
 def _volume(call: Call) -> Volume:
     volid = _volid(call)
     volume = volumes.find(call.world, volid, call.node)
     if volume is None:
-        raise ApiError(f"volume '{volid}' does not exist")
+        raise ApiError(f"volume_size_info on '{volid}' failed - no format")
     return volume
 
 
@@ -324,6 +328,11 @@ def volume_read(call: Call) -> Json:
 def volume_update(call: Call) -> Json:
     """Answer ``PUT …/content/{volume}``: notes and protection of a backup."""
     volume = _volume(call)
+    if volume.content != "backup":
+        if "notes" in call.params:
+            raise ApiError("only backups can have notes")
+        if "protected" in call.params:
+            raise ApiError("only backups support attribute 'protected'")
     if "notes" in call.params:
         volume.notes = call.params["notes"]
     if "protected" in call.params:

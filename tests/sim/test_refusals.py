@@ -183,3 +183,134 @@ def test_a_container_is_made_of_a_template(template: str, told: str) -> None:
     answer = Lab().call("POST", "/nodes/pve1/lxc", vmid=100, ostemplate=template)
 
     assert answer.reason.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("mount", "told"),
+    [
+        ("nas:x", "unable to parse directory volume name 'x'"),
+        ("nas", "Only root can pass arbitrary filesystem paths."),
+        ("/srv", "Permission check failed (mount point type bind is only allowed for root@pam)"),
+    ],
+)
+def test_a_containers_root_is_a_volume(mount: str, told: str) -> None:
+    """pve-container ``check_ct_modify_config_perm``."""
+    template = "nas:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
+    form = {"vmid": "100", "ostemplate": template, "rootfs": mount}
+
+    assert Lab().call("POST", "/nodes/pve1/lxc", **form).reason.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "form", "told"),
+    [
+        ("PUT", "options", {"delete": "mine"}, "no such option 'mine'"),
+        ("POST", "rules", {"type": "in", "action": "DROP", "source": "+no"}, "no such ipset 'no'"),
+        (
+            "POST",
+            "rules",
+            {"type": "in", "action": "DROP", "iface": "eth0"},
+            "value does not match the regex pattern 'net\\d+'",
+        ),
+        (
+            "POST",
+            "rules",
+            {"type": "in", "action": "DROP", "proto": "tcp", "dport": "65536"},
+            "invalid format - invalid port '65536'\n",
+        ),
+        ("POST", "ipset/no", {"cidr": "10.0.0.1"}, "no such IPSet 'no'"),
+        ("POST", "ipset/good", {"cidr": "no"}, "no such alias 'no'"),
+        ("POST", "ipset", {"name": "good"}, "IPSet 'good' already exists"),
+        ("POST", "ipset/good", {"cidr": "10.0.0.1"}, "address '10.0.0.1' already exists"),
+        ("DELETE", "ipset/good", {}, "IPSet 'good' is not empty"),
+        ("GET", "ipset/good/10.0.0.2", {}, "no such IP/Network"),
+        ("GET", "aliases/no", {}, "no such alias"),
+    ],
+)
+def test_a_guests_firewall_names_what_there_is(
+    method: str, path: str, form: dict[str, Any], told: str
+) -> None:
+    """pve-firewall ``PVE/API2/Firewall/{VM,Rules,IPSet,Aliases}.pm``."""
+    lab = Lab()
+    firewall = f"{lab.clone(100)}/firewall"
+    lab.must("POST", f"{firewall}/ipset", name="good")
+    lab.must("POST", f"{firewall}/ipset/good", cidr="10.0.0.1")
+    answer = lab.call(method, f"{firewall}/{path}", **form)
+
+    assert answer.status in {400, 500}
+    assert told in {answer.reason, *(answer.errors or {}).values()}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "form", "told"),
+    [
+        (
+            "POST",
+            "/pools",
+            {"poolid": "no/x"},
+            "create pool failed: parent 'no' of pool 'no/x' does not exist",
+        ),
+        (
+            "POST",
+            "/pools",
+            {"poolid": "-x"},
+            "create pool failed: pool name must start with a letter",
+        ),
+        (
+            "PUT",
+            "/pools",
+            {"poolid": "team", "storage": "nas", "delete": "1"},
+            "update pools failed: Storage 'nas' is not a pool member",
+        ),
+        (
+            "DELETE",
+            "/pools/team",
+            {},
+            "delete pool failed: pool 'team' is not empty (contains pool 'team/web')",
+        ),
+    ],
+)
+def test_a_pool_is_what_it_holds(method: str, path: str, form: dict[str, Any], told: str) -> None:
+    """pve-manager ``PVE/API2/Pool.pm``."""
+    lab = granted()
+    lab.must("POST", "/pools", poolid="team/web")
+
+    assert lab.call(method, path, **form).reason == told
+
+
+@pytest.mark.parametrize(
+    ("sid", "form", "told"),
+    [
+        ("vm:100", {"delete": "mine"}, "update resources config failed: no such option 'mine'"),
+    ],
+)
+def test_a_service_is_rid_of_what_it_can_have(sid: str, form: dict[str, Any], told: str) -> None:
+    """pve-ha-manager ``update_single_resource_config_inplace``."""
+    lab = Lab()
+    lab.clone(100)
+    lab.must("POST", "/cluster/ha/resources", sid=sid, state="ignored")
+
+    assert lab.call("PUT", f"/cluster/ha/resources/{sid}", **form).reason == told
+
+
+@pytest.mark.parametrize("form", [{"notes": "x"}, {"protected": "1"}])
+def test_only_backups_have_notes_and_protection(form: dict[str, str]) -> None:
+    """pve-storage ``update_volume_attribute``."""
+    lab = Lab()
+    volid = lab.must(
+        "POST",
+        "/nodes/pve1/storage/nas/content",
+        vmid=109,
+        filename="vm-109-disk-0.raw",
+        size="1G",
+    )
+    answer = lab.call("PUT", f"/nodes/pve1/storage/nas/content/{volid}", **form)
+
+    assert answer.reason.startswith("only backups ")
+
+
+def test_a_volume_is_asked_for_at_its_own_storage() -> None:
+    """pve-storage ``real_volume_id``."""
+    answer = Lab().call("GET", "/nodes/pve1/storage/nas/content/local:iso/x.iso")
+
+    assert answer.errors == {"volume": "storage ID mismatch (local != nas)\n"}
