@@ -336,7 +336,37 @@ def ticket(call: Call) -> Json:
 
 _USER = "/access/users/{userid}"
 
+
+def group_read(call: Call) -> Json:
+    """Answer ``GET /access/groups/{groupid}``."""
+    name = _group(call)
+    users = call.world.access.users.values()
+    row: Row = {"members": [user.userid for user in users if name in user.groups]}
+    if comment := call.world.access.groups[name]:
+        row["comment"] = comment
+    return row
+
+
+def update_group(call: Call) -> Json:
+    """Answer ``PUT /access/groups/{groupid}``."""
+    call.world.need_quorum_prefixed("update group failed: ", "file-user_cfg")
+    name = _group(call, "update group failed: ")
+    if (comment := call.get("comment")) is not None:
+        call.world.access.groups[name] = comment
+    changed(call)
+    return None
+
+
+def _group(call: Call, prefix: str = "") -> str:
+    name = call.params["groupid"]
+    if name not in call.world.access.groups:
+        raise ApiError(f"{prefix}group '{name}' does not exist")
+    return name
+
+
 HANDLERS: Handlers = {
+    "GET /access/groups/{groupid}": group_read,
+    "PUT /access/groups/{groupid}": update_group,
     "GET /access": index,
     "POST /access/ticket": ticket,
     "GET /access/users": users,

@@ -78,6 +78,8 @@ class World:
     file_versions: dict[str, int] = field(default_factory=dict)
     forced_quorum: bool | None = None
     zones: dict[str, dict[str, str]] = field(default_factory=dict)
+    mappings: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    """Mappings of devices and directories, by kind and name."""
     vnets: dict[str, dict[str, str]] = field(default_factory=dict)
     frozen_list: dict[str, bytes] | None = None
     dirty: dict[str, set[int]] = field(default_factory=dict)

@@ -1,10 +1,9 @@
 """Answer for a node: list, status, network, time, notes, services."""
 
 import hashlib
-import re
 
 from qlop.ports import Json
-from qlop.sim import power, resources, startall, volumes
+from qlop.sim import node_guests_api, power, resources, startall, volumes
 from qlop.sim.call import Call, Handlers
 from qlop.sim.qemu_config import split_list
 from qlop.sim.state import Kind, Task, Worker
@@ -135,18 +134,9 @@ def set_config(call: Call) -> Json:
     return None
 
 
-def _demand_power(call: Call) -> None:
-    """Refuse the call without ``VM.PowerMgmt`` on all guests, or on each that is named."""
-    vmids = re.findall(r"\d+", call.text("vms"))
-    if call.may("/", "VM.PowerMgmt"):
-        return
-    for path in [f"/vms/{vmid}" for vmid in vmids] or ["/"]:
-        call.demand(path, "VM.PowerMgmt")
-
-
 def start_all(call: Call) -> Json:
     """Answer ``POST /nodes/{node}/startall``."""
-    _demand_power(call)
+    node_guests_api.check(call, "VM.PowerMgmt")
     named = [int(item) for item in split_list(call.text("vms"))]
     force = call.flag("force")
     return call.fork(
@@ -167,7 +157,7 @@ def _chosen(call: Call) -> list[int]:
 
 def stop_all(call: Call) -> Json:
     """Answer ``POST /nodes/{node}/stopall``."""
-    _demand_power(call)
+    node_guests_api.check(call, "VM.PowerMgmt")
     return call.fork("stopall", "", lambda task: _stop_all(call, task))
 
 

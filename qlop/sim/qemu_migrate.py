@@ -24,13 +24,7 @@ def preconditions(call: Call) -> Json:
     others = [name for name in world.nodes if name != call.node]
     allowed, refused = [], {}
     for name in others:
-        missing = sorted(
-            {
-                volume.storage
-                for _, volume in attached(world, guest)
-                if not volumes.is_on_node(world.storages[volume.storage], name)
-            }
-        )
+        missing = missing_storages(world, guest, name)
         if missing and not guest.is_running:
             refused[name] = {"unavailable_storages": list[Json](missing)}
         else:
@@ -56,6 +50,17 @@ def preconditions(call: Call) -> Json:
         together = ha_rules.companions(world, f"vm:{call.vmid}", "positive")
         row["dependent-ha-resources"] = list[Json](together)
     return row
+
+
+def missing_storages(world: World, guest: Guest, node: str) -> list[str]:
+    """Return the storages of a VM's volumes that ``node`` does not have."""
+    return sorted(
+        {
+            volume.storage
+            for _, volume in attached(world, guest)
+            if not volumes.is_on_node(world.storages[volume.storage], node)
+        }
+    )
 
 
 def _disk_row(key: str, volume: Volume, guest: Guest) -> Row:

@@ -55,7 +55,7 @@ def start_all(
             name = "VM" if guest.kind is Kind.QEMU else "CT"
             task.say(f"Starting {name} {guest.vmid}")
             starting.append(power.autostart(world, guest, task.user))
-            delay_s = _number(guest, "up", _VM_DELAY_S if guest.kind is Kind.QEMU else 0)
+            delay_s = startup(guest, "up", _VM_DELAY_S if guest.kind is Kind.QEMU else 0)
             if delay_s:
                 yield float(delay_s)
             while len(_alive(world, starting)) >= places_max:
@@ -74,11 +74,12 @@ def _chosen(
         if guest.node != node or guest.is_template or not wanted:
             continue
         if vmid in named or (not named and world.ha.of(vmid) is None):
-            found.setdefault(_number(guest, "order", _LAST), []).append(guest)
+            found.setdefault(startup(guest, "order", _LAST), []).append(guest)
     return found
 
 
-def _number(guest: Guest, name: str, default: int) -> int:
+def startup(guest: Guest, name: str, default: int) -> int:
+    """Return a number of a guest's ``startup`` option: its ``order``, ``up`` or ``down``."""
     for part in guest.config.get("startup", "").split(","):
         key, _, value = part.strip().partition("=")
         if value and key == name:
