@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from qlop.model.action import (
+    AssignPool,
     CloneGuest,
     ConfigureGuest,
     CreateGuest,
     HandOverDisk,
     ReplaceGuest,
+    ResizeDisk,
     ResumeGuest,
     ShutdownGuest,
     StartGuest,
@@ -50,6 +52,9 @@ def check_replacements(source: PlanInput, plan: Plan) -> Iterator[Finding]:
                 yield from _check_start(source, ours, planned, downed, handed)
             case ConfigureGuest() as action:
                 yield from _check_write(ours, planned, action)
+                yield from _check_heir(ours, planned)
+            case ResizeDisk() | AssignPool():
+                yield from _check_heir(ours, planned)
             case ShutdownGuest():
                 downed.add(planned.action.vmid)
             case _:
@@ -171,6 +176,47 @@ def _check_write(ours: Ours, planned: PlannedAction, action: ConfigureGuest) -> 
         made = (action.set.keys() & set(older.carries)) - config.disks.keys()
         if older.generation < mark.generation and made:
             yield _finding("carried", f"{planned.id} makes a new {min(made)} in place of the data")
+
+
+def _check_heir(ours: Ours, planned: PlannedAction) -> Iterator[Finding]:
+    """Check that what is written to an heir is sent only while it is one.
+
+    What it is to be then is not what it is to be when it is in charge; and a node that
+    boots must not start it beside the guest that still is.
+    """
+    action = planned.action
+    older = _in_charge_before(ours, action.vmid)
+    if older is None:
+        return
+    guest, config, mark = older
+    power = guest.power if guest.power is not Power.UNKNOWN else None
+    beside = planned.premise.beside if planned.premise is not None else None
+    expected = (guest.vmid, mark, config.witness, power)
+    if beside is None or (beside.vmid, beside.mark, beside.witness, beside.power) != expected:
+        yield _finding("premise", f"{planned.id} does not rely on {guest.vmid} being in charge")
+    if isinstance(action, ConfigureGuest) and action.set.get("onboot") == "1":
+        yield _finding("two-at-once", f"{planned.id} starts with its node beside {guest.vmid}")
+
+
+def _in_charge_before(
+    ours: Ours, vmid: VmId
+) -> tuple[ObservedGuest, GuestConfig, OwnerMark] | None:
+    """Return the guest that ``vmid`` is the heir of, None if it is no heir or not any more."""
+    if vmid not in ours:
+        return None
+    heir, _, own = ours[vmid]
+    line = [
+        one
+        for one in _beside(ours, (own.service, own.index), vmid)
+        if one[2].generation < own.generation and one[2].witness == one[1].witness
+    ]
+    if not line:
+        return None
+    guest, config, mark = max(line, key=lambda one: one[2].generation)
+    if set(mark.carries) & config.disks.keys():
+        return guest, config, mark
+    has_given_way = guest.power is Power.STOPPED or heir.power is Power.RUNNING
+    return None if has_given_way else (guest, config, mark)
 
 
 def _check_handing(

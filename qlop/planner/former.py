@@ -29,6 +29,18 @@ def lost_hold(draft: Draft, want: DesiredGuest, guest: ObservedGuest) -> Held | 
     return obstacle.lost(want, guest, formers[-1]) if formers else None
 
 
+def booting(draft: Draft, want: DesiredGuest) -> DesiredGuest:
+    """Return what is wanted of a guest that was never started: to start with its node again.
+
+    An heir does not, so that no node that boots starts it beside the guest in charge. Where
+    its manifest says nothing it then does what the one did whose place it took.
+    """
+    formers = draft.ownership.formers.get(place_of(want), ())
+    if not formers or "onboot" in want.options or not mark_of(formers[-1]).boots:
+        return want
+    return replace(want, options={**want.options, "onboot": "1"})
+
+
 def after(draft: Draft, want: DesiredGuest, wanted: Steps) -> Steps:
     """Return what a guest needs; a hold if it took another's place, and is not healthy."""
     formers = draft.ownership.formers.get(place_of(want), ())

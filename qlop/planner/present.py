@@ -90,7 +90,7 @@ def _steps(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
     unready = None
     if halfmade.is_unborn(draft, want, guest):
         unready = reserved.start_hold(want, have)
-        want = replace(want, consents=FREE)
+        want = former.booting(draft, replace(want, consents=FREE))
     parts = consent.plan_writes(draft, want, guest, have)
     for step in _cloud_init(draft, want, guest, have, parts.steps):
         parts.add(consent.judged(draft, want, step, want.consents.hot))

@@ -204,10 +204,10 @@ def _build(draft: Draft, want: DesiredGuest, guest: ObservedGuest, have: GuestCo
 def _bare(want: DesiredGuest, missing: tuple[str, ...]) -> DesiredGuest:
     """Return what an heir is to be until it is in charge.
 
-    Without the disks that it has yet to get, and not started with its node: that would be
-    without them.
+    Without the disks that it has yet to get, and not started with its node, whatever its
+    template says: that would be without them, and beside the guest that is in charge.
     """
-    options = dict(want.options) | ({"onboot": "0"} if "onboot" in want.options else {})
+    options = {**want.options, "onboot": "0"}
     disks = tuple(one for one in want.disks if one.slot not in missing)
     return replace(want, disks=disks, options=options)
 

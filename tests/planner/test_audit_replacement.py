@@ -11,15 +11,18 @@ from qlop.model.action import (
     ConfigureGuest,
     HandOverDisk,
     ReplaceGuest,
+    ResizeDisk,
     ShutdownGuest,
 )
 from qlop.model.guest import Disk, Power
+from qlop.model.ids import VmId
 from qlop.model.impact import Impact
 from qlop.model.observed import ObservedGuest
 from qlop.model.plan import Plan, PlanInput, PlannedAction
 from qlop.planner import planner
 from qlop.planner.audit import audit
 from qlop.planner.audit_replacement import check_replacements
+from qlop.planner.step import beside
 from tests import builders as b
 from tests.planner.test_replacement import DO, MOVED, NEW, SCSI0, TEMPLATE, heir, old, want
 
@@ -135,4 +138,57 @@ def test_no_new_disk_is_made_in_place_of_the_data(
         set={"scsi1": "local-lvm:40"},
     )
 
-    assert codes(source, replace(plan, actions=(replace(some, action=action),))) == found
+    assert some.premise is not None
+    premise = replace(some.premise, beside=beside(DOWN))
+    write = replace(some, action=action, premise=premise)
+    assert codes(source, replace(plan, actions=(write,))) == found
+
+
+UNFINISHED = heir(b.disk("scsi0", volume="local-lvm:vm-10001-disk-0", size_gib=3))
+"""An heir whose disk has yet to grow."""
+
+
+def resting(**fields: object) -> Bend:
+    """Bend what a write to the heir relies on of the guest in charge."""
+
+    def bend(planned: PlannedAction) -> PlannedAction:
+        if planned.action.vmid != UNFINISHED.vmid or planned.premise is None:
+            return planned
+        if planned.premise.beside is None or not isinstance(planned.action, ResizeDisk):
+            return planned
+        bent = replace(planned.premise.beside, **fields) if fields else None  # type: ignore[arg-type]
+        return replace(planned, premise=replace(planned.premise, beside=bent))
+
+    return bend
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        pytest.param(resting(), id="on-nobody"),
+        pytest.param(resting(power=Power.STOPPED), id="on-another-power"),
+        pytest.param(resting(power=None), id="on-any-power"),
+        pytest.param(resting(vmid=VmId(101)), id="on-another-guest"),
+        pytest.param(resting(witness="uuid:another"), id="on-another-witness"),
+        pytest.param(resting(mark=b.mark()), id="on-one-that-does-not-give-way"),
+    ],
+)
+def test_a_write_to_an_heir_relies_on_the_guest_in_charge(bend: Bend) -> None:
+    assert bent((GIVING, UNFINISHED), bend) == {"premise"}
+
+
+def test_an_heir_is_not_told_to_start_with_its_node() -> None:
+    def bend(planned: PlannedAction) -> PlannedAction:
+        if not isinstance(planned.action, ResizeDisk):
+            return planned
+        write = ConfigureGuest(
+            subject=planned.action.subject,
+            vmid=planned.action.vmid,
+            kind=planned.action.kind,
+            node=planned.action.node,
+            digest="",
+            set={"onboot": "1"},
+        )
+        return replace(planned, action=write)
+
+    assert bent((GIVING, UNFINISHED), bend) == {"two-at-once"}

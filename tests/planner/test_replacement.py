@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from qlop.model.action import ConfigureGuest, Verb
 from qlop.model.consent import REPLACE, Consent, Consents
 from qlop.model.desired import CloneSource, DesiredDisk, DesiredGuest, ExistingSource, IsoSource
+from qlop.model.folding import fold
 from qlop.model.guest import Disk, GuestKind, OptionValue, Power
 from qlop.model.ids import GuestName
 from qlop.model.impact import Impact
 from qlop.model.observed import Observed, ObservedGuest
 from qlop.model.plan import Plan
+from qlop.model.reading import Known
 from qlop.model.rollout import Order
 from qlop.model.units import GIB
 from qlop.model.verdict import Act, Converged, Held, Hold
@@ -339,3 +342,47 @@ def test_no_more_are_replaced_at_once_than_may_be_down() -> None:
     assert audit(source, plan) == ()
     assert [one.action.subject for one in plan.actions][:1] == ["web-1"]
     assert held(plan, "web-2").reason is Hold.BUDGET
+
+
+@pytest.mark.parametrize(
+    ("onboot", "written"),
+    [
+        pytest.param("1", "0", id="as-its-template-says"),
+        pytest.param(None, None, id="nor-by-itself"),
+    ],
+)
+def test_an_heir_never_starts_with_its_node_beside_the_guest_in_charge(
+    onboot: str | None, written: str | None
+) -> None:
+    giving = old(yields=NEW, carries=("scsi1",))
+    one = heir()
+    assert isinstance(one.config, Known)
+    options: dict[str, OptionValue] = {} if onboot is None else {"onboot": onboot}
+    made = replace(one, config=Known(replace(one.config.value, options=options)))
+
+    plan, _ = planned(want(DO), giving, made)
+
+    writes = [one.action for one in plan.actions if isinstance(one.action, ConfigureGuest)]
+    assert [write.set.get("onboot") for write in writes] == ([] if written is None else [written])
+
+
+@pytest.mark.parametrize(
+    ("boots", "written"), [(True, [{"onboot": "1"}]), (False, [])], ids=["did", "did-not"]
+)
+def test_who_took_a_place_starts_with_its_node_if_the_former_did(
+    boots: bool,  # noqa: FBT001  # a column
+    written: list[dict[str, str]],
+) -> None:
+    owner = b.mark(build=OLD, yields=NEW, carries=("scsi1",), boots=boots)
+    down = b.guest(power=Power.STOPPED, config=b.config(owner, disks=(SCSI0,)))
+    taker = heir(SYSTEM_1, MOVED)
+    born = b.intended(Verb.CLONE, vmid=HEIR)
+    history = fold([born, b.finished(verb=Verb.CLONE)])
+
+    plan = planner.plan(
+        b.plan_input(b.desired(want(DO)), b.observed(down, taker, TEMPLATE), history)
+    )
+
+    writes = [one.action for one in plan.actions if isinstance(one.action, ConfigureGuest)]
+    assert [write.set for write in writes] == written
+    assert "start" in look.verbs(plan)
