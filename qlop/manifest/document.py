@@ -34,6 +34,9 @@ _NOT_TEXT = re.compile(
 )
 """What YAML does not allow, and the line ends (U+0085, U+2028, U+2029) nobody expects."""
 
+_CONFLICT = re.compile(r"^(?:<{7}|>{7}|\|{7})(?= |$)", re.MULTILINE)
+"""What git leaves in a file that two people changed; ``=======`` alone may be text."""
+
 _SEPARATOR = re.compile(r"^---(?=[ \n]|$)", re.MULTILINE)
 
 _HINTS = {
@@ -43,10 +46,18 @@ _HINTS = {
     "did not find expected key": "check the indentation: keys of one mapping stand in one column",
     "did not find expected '-' indicator": "check the indentation: items of one list stand in"
     " one column",
-    "found unexpected end of stream": "a quote that opens text is not closed",
     "cannot start any token": "text that begins with @ or ` goes in quotes",
-    "did not find expected ',' or": "a bracket or brace is not closed, or a comma is missing",
 }
+
+_OPEN = {
+    "found unexpected end of stream": "the quote that opens text on line {line} is not closed",
+    "did not find expected ',' or": "the bracket or brace that opens on line {line} is not closed,"
+    " or a comma is missing",
+}
+"""What the parser notices at the end of it, or of the file."""
+
+_NO_COLON = "could not find expected ':'"
+"""What the parser notices a line too late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,7 +150,17 @@ def _text_of(file: SourceFile) -> str | Finding:
         hint = "remove it; a file full of such characters is no manifest, or not UTF-8"
         line, column = _place(text, odd.start())
         return _finding(file.path, "not-text", message, hint, line=line, column=column)
-    return text
+    return _unmerged(file, text) or text
+
+
+def _unmerged(file: SourceFile, text: str) -> Finding | None:
+    found = _CONFLICT.search(text)
+    if found is None:
+        return None
+    message = f"a merge was not finished: {found[0]} is what git leaves where two changes meet"
+    hint = "keep one of the two versions, remove git's marks, and commit"
+    line, column = _place(text, found.start())
+    return _finding(file.path, "merge-conflict", message, hint, line=line, column=column)
 
 
 def _place(text: str, at: int) -> tuple[int, int]:
@@ -207,7 +228,8 @@ def _complained(file: str, complaint: Complaint) -> Finding:
 
 def _syntax_finding(file: str, text: str, error: yaml.MarkedYAMLError, line: int) -> Finding:
     problem = error.problem or "this is no YAML"
-    mark = error.problem_mark or error.context_mark
+    began = error.context_mark
+    mark = began if began and _NO_COLON in problem else error.problem_mark or began
     assert mark is not None, "the parser says where it stopped"
     lines = text.split("\n")
     at = min(mark.line, len(lines) - 1)
@@ -218,7 +240,10 @@ def _syntax_finding(file: str, text: str, error: yaml.MarkedYAMLError, line: int
         hint = "replace the tab with spaces, two a level"
         column = stopped.index("\t")
         return _finding(file, "tab", message, hint, line=at + line, column=column)
-    hint = next((hint for sample, hint in _HINTS.items() if sample in problem), "")
+    hints = _HINTS if began is None else {**_HINTS, **_OPEN}
+    hint = next((hint for sample, hint in hints.items() if sample in problem), "")
+    if began is not None:
+        hint = hint.format(line=began.line + 1 + line)
     context = f"{error.context} " if error.context else ""
     message = f"not YAML: {context}{problem}"
     return _finding(file, "yaml-syntax", message, hint, line=at + line, column=mark.column)

@@ -41,6 +41,10 @@ def refused(content: str | bytes) -> Finding:
         pytest.param("a: [1, 2\n", "2:1", "yaml-syntax", id="open-bracket"),
         pytest.param("a: @x\n", "1:4", "yaml-syntax", id="at-sign"),
         pytest.param("a: 1\n b: 2\n", "2:3", "yaml-syntax", id="crooked"),
+        pytest.param("x: 1\na:1\nb: 2\n", "2:1", "yaml-syntax", id="no-space-after-colon"),
+        pytest.param("<<<<<<< HEAD\na: 1\n=======\na: 2\n", "1:1", "merge-conflict", id="ours"),
+        pytest.param("a: 1\n>>>>>>> main\n", "2:1", "merge-conflict", id="theirs"),
+        pytest.param("a: 1\n---\n||||||| 1f\n", "3:1", "merge-conflict", id="what-both-were"),
         pytest.param("a:\n", "1:3", "empty-value", id="no-value"),
         pytest.param("a: ~\n", "1:4", "empty-value", id="null"),
         pytest.param("a: yes\n", "1:4", "ambiguous-boolean", id="yes"),
@@ -286,3 +290,22 @@ def test_every_mark_points_to_its_value(data: dict[str, Yaml]) -> None:
     for path, value in _paths(data):
         origin = found.value_origin(path)
         assert text[origin.column - 1 :].startswith(_flow(value))
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        pytest.param(
+            "x: 1\na: 'y\nb: 2\n", "the quote that opens text on line 2 is not closed", id="quote"
+        ),
+        pytest.param(
+            "x: 1\n---\na: [1, 2\nb: 2\n",
+            "the bracket or brace that opens on line 3 is not closed, or a comma is missing",
+            id="bracket-of-the-second-document",
+        ),
+    ],
+)
+def test_what_is_not_closed_is_told_by_where_it_opens(content: str, hint: str) -> None:
+    (finding,) = parse_file(file(content)).findings
+
+    assert finding.hint == hint
