@@ -119,7 +119,8 @@ class _Walk:
                 seen = (self.root / path).stat()
             except OSError as error:
                 if name.endswith(SUFFIXES):
-                    self._refuse(path, "manifest-unreadable", f"{path}: {error.strerror}")
+                    hint = _link_hint(self.root / path)
+                    self._refuse(path, "manifest-unreadable", f"{path}: {error.strerror}", hint)
                 continue
             if stat.S_ISDIR(seen.st_mode):
                 yield from self._descend(path, seen, above)
@@ -132,7 +133,10 @@ class _Walk:
     ) -> Iterator[str]:
         place = (seen.st_dev, seen.st_ino)
         if place in above:
-            self._refuse(path, "manifest-loop", f"{path} is a symlink to a directory above it")
+            message = f"{path} is a symlink to a directory above it"
+            self._refuse(
+                path, "manifest-loop", message, "remove it: its manifests are read anyway"
+            )
         elif len(above) >= DEPTH_MAX:
             self._refuse(path, "manifest-depth", f"{path} is deeper than {DEPTH_MAX} directories")
         else:
@@ -141,10 +145,15 @@ class _Walk:
             except OSError as error:
                 self._refuse(path, "manifest-unreadable", f"{path}: {error.strerror}")
 
-    def _refuse(self, path: str, code: str, message: str) -> None:
-        self.findings.append(
-            Finding(severity=Severity.ERROR, code=code, message=message, origin=Origin(file=path))
-        )
+    def _refuse(self, path: str, code: str, message: str, hint: str = "") -> None:
+        self.findings.append(_finding(path, code, message, hint))
+
+
+def _link_hint(path: Path) -> str:
+    """Return what can be done about a file that is listed and can't be looked at."""
+    if path.is_symlink():
+        return f"it is a symlink to {path.readlink()}: mend it, or remove it"
+    return ""
 
 
 def _read(root: Path, path: str, expected: _Signature) -> SourceFile | Finding:
@@ -154,7 +163,8 @@ def _read(root: Path, path: str, expected: _Signature) -> SourceFile | Finding:
     except FileNotFoundError:
         raise _TreeChangedError from None
     except OSError as error:
-        return _finding(path, "manifest-unreadable", f"{path}: {error.strerror}")
+        hint = "let the user that qlop runs as read it"
+        return _finding(path, "manifest-unreadable", f"{path}: {error.strerror}", hint)
     with os.fdopen(handle, "rb") as stream:
         seen = os.fstat(handle)
         if not stat.S_ISREG(seen.st_mode):

@@ -72,7 +72,10 @@ def test_symlinks_to_files_and_directories_elsewhere_are_followed(tmp_path: Path
 def test_a_symlink_to_nothing_is_an_error(tmp_path: Path, target: str) -> None:
     (tmp_path / "a.yaml").symlink_to(tmp_path / target)
 
-    assert codes(files.load(tmp_path)) == ["manifest-unreadable"]
+    (finding,) = files.load(tmp_path).findings
+
+    assert finding.code == "manifest-unreadable"
+    assert finding.hint == f"it is a symlink to {tmp_path / target}: mend it, or remove it"
 
 
 def test_a_fifo_neither_blocks_nor_is_passed_over(tmp_path: Path) -> None:
