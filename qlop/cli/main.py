@@ -123,7 +123,8 @@ def outcome(arguments: Sequence[str]) -> int:
     try:
         code = application()(args=[*arguments], prog_name="qlop", standalone_mode=False)
     except typer.TyperException as error:
-        screen.complain(error.format_message(), "see: qlop --help")
+        if message := error.format_message():  # empty if nothing was asked: the help is shown
+            screen.complain(message, "see: qlop --help")
         return options.USAGE
     except typer.Abort:
         return 130

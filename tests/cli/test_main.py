@@ -100,8 +100,11 @@ def test_an_error_is_said_in_one_line(
     assert shown.out == ""
 
 
-def test_without_arguments_there_is_help() -> None:
+def test_without_arguments_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.outcome([]) == 64
+    shown = capsys.readouterr()
+    assert "Usage: qlop" in shown.out + shown.err
+    assert "error:" not in shown.err
     assert main.outcome(["--help"]) == 0
 
 
