@@ -180,7 +180,7 @@ def _scalar(value: JsonObject) -> str:
     pattern = str(value.get("pattern", ""))
     word = next((word for sample, word in _PATTERN_WORDS if sample in pattern), "text")
     examples = value.get("examples")
-    if word == "text" and isinstance(examples, list):
+    if word == "text" and isinstance(examples, list) and examples:
         return "text like " + ", ".join(f"`{example}`" for example in examples)
     return word
 
