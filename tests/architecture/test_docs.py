@@ -82,6 +82,13 @@ def test_every_claim_of_safety_has_a_test_and_a_story() -> None:
         assert "stor" in proof.split("`tests/")[-1] or claim in NO_STORY, claim
 
 
+def test_every_page_is_named_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert f"(docs/{page.name})" in readme, page.name
+
+
 @pytest.mark.parametrize(
     "page", sorted((ROOT / "docs").glob("**/*.md")), ids=lambda path: path.stem
 )
