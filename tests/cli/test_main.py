@@ -120,6 +120,7 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow  # starts a Python
 @pytest.mark.real
+@pytest.mark.timeout(90)
 def test_the_module_runs_as_a_program() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "qlop", "validate", str(GOOD)],

@@ -15,6 +15,7 @@ from qlop.sim import tls
 from qlop.sim.cluster import Cluster
 from qlop.sim.server import SimServer
 from tests.e2e.served import (
+    PATIENCE_S,
     PREAMBLE,
     Daemon,
     Site,
@@ -31,7 +32,7 @@ from tests.e2e.served import (
 pytestmark = [
     pytest.mark.real,
     pytest.mark.slow,  # real processes and sockets
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(180),
 ]
 
 STEADY = service("steady", onBoot="true")
@@ -125,7 +126,7 @@ def test_manifests_that_go_bad_or_away_leave_the_last_good_ones_in_force(place: 
         # The watch may have lost the directory: it is looked for again within a minute,
         # or at once if asked.
         living.reload()
-        until(lambda: len(place.cluster.changes) == 1, within_s=20, why=living.log)
+        until(lambda: len(place.cluster.changes) == 1, why=living.log)
         until(living.is_converged, why=living.log)
 
 
@@ -272,7 +273,7 @@ def test_a_damaged_journal_is_refused_and_left_as_it_is(
     place.journal.write_bytes(content)
 
     with daemon(place) as living:
-        assert living.process.wait(20) == 1
+        assert living.process.wait(PATIENCE_S) == 1
     said = living.log()
     assert word in said
     assert "Nothing was changed in it" in said

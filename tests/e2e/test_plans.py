@@ -13,7 +13,7 @@ from tests.e2e.served import ROOT, SECRET, Site, elapse, owned, service, site, s
 pytestmark = [
     pytest.mark.real,
     pytest.mark.slow,  # real HTTPS
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(180),
 ]
 
 STEADY = service("steady", onBoot="true")

@@ -13,6 +13,7 @@ from qlop.cli import simulated
 pytestmark = [
     pytest.mark.real,
     pytest.mark.slow,  # starts a Python
+    pytest.mark.timeout(90),
 ]
 
 
@@ -34,6 +35,6 @@ def test_it_tells_where_it_is_obeys_and_ends_when_told(tmp_path: Path) -> None:
 
     assert answer == "node pve2: daemon down"
     assert len(told["endpoints"]) == 3
-    assert program.wait(10) == 0
+    assert program.wait(60) == 0
     assert not (home / "sim.json").exists()
     program.stdout.close()

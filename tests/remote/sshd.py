@@ -15,7 +15,7 @@ from pathlib import Path
 from qlop.settings import SshSettings
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 VERSION = '{\n"starttime": 1,\n"vmlist": 7\n}\n'
 VMLIST = (
     '{\n"version": 7,\n"ids": {\n"100": { "node": "pve1", "type": "qemu", "version": 3 }}\n\n}\n'

@@ -12,7 +12,11 @@ from qlop.remote.ssh import SshShell
 from qlop.settings import SshSettings
 from tests.remote.sshd import VERSION, VMLIST, Node, keygen, listening
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]  # A real sshd, and its key exchange.
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,  # a real sshd, and its key exchange
+    pytest.mark.timeout(90),
+]
 
 
 @pytest.fixture(scope="module")

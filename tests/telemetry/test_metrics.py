@@ -190,6 +190,7 @@ def test_the_reference_is_that_of_the_code() -> None:
 
 @pytest.mark.slow  # starts promtool, a large program
 @pytest.mark.real
+@pytest.mark.timeout(90)
 def test_prometheus_finds_nothing_to_complain_about() -> None:
     promtool = shutil.which("promtool")
     assert promtool is not None, "this needs promtool: apt-get install prometheus"
@@ -202,7 +203,7 @@ def test_prometheus_finds_nothing_to_complain_about() -> None:
         input=metrics.render(),
         capture_output=True,
         check=False,
-        timeout=15,
+        timeout=60,
     )
 
     assert (check.returncode, check.stdout, check.stderr) == (0, b"", b"")
