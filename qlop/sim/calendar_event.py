@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from qlop.sim.wire import bad_parameters
+
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NAMED = {
     "minutely": "*:*:0",
@@ -165,3 +167,20 @@ def _allowed(text: str, start: int, limit: int) -> Allowed:
             raise ValueError("range start is bigger than end")
         found |= set(range(begin, end + 1, step or end + 1))
     return frozenset(found)
+
+
+def check(text: str | None) -> None:
+    """Refuse what is no schedule, as a parameter: the format ``pve-calendar-event``.
+
+    What follows the dash are this parser's words, not those of PVE's.
+
+    Raises:
+        ApiError: 400, it can't be read.
+    """
+    if text is None:
+        return
+    try:
+        parse(text)
+    except ValueError as error:
+        told = f"invalid format - invalid calendar event '{text}' - {error}\n"
+        raise bad_parameters({"schedule": told}) from error

@@ -122,6 +122,7 @@ def _job_id(call: Call) -> str:
 def create_job(call: Call) -> Json:
     """Answer ``POST /cluster/backup``."""
     world = call.world
+    calendar_event.check(call.get("schedule"))
     world.need_quorum("file-jobs_cfg")
     if not any(name in call.params for name in ("vmid", "all", "pool")):
         raise ApiError("400 Parameter verification failed.\nvmid: property is missing")
@@ -136,6 +137,7 @@ def create_job(call: Call) -> Json:
 def update_job(call: Call) -> Json:
     """Answer ``PUT /cluster/backup/{id}``."""
     world = call.world
+    calendar_event.check(call.get("schedule"))
     world.need_quorum("file-jobs_cfg")
     stored = world.jobs[_job_id(call)]
     for name in split_list(call.text("delete")):

@@ -36,16 +36,6 @@ def _job(call: Call, missing: str) -> Replication:
     return found
 
 
-def _check_schedule(call: Call) -> None:
-    """Refuse what is no schedule. The parser's own words after the dash are not PVE's."""
-    if (text := call.get("schedule")) is not None:
-        try:
-            calendar_event.parse(text)
-        except ValueError as error:
-            text = f"invalid format - invalid calendar event '{text}' - {error}\n"
-            raise bad_parameters({"schedule": text}) from error
-
-
 def listing(call: Call) -> Json:
     """Answer ``GET /cluster/replication``."""
     return [
@@ -67,7 +57,7 @@ def create(call: Call) -> Json:
     world, target = call.world, call.params["target"]
     name = call.params["id"]
     vmid = int(name.partition("-")[0])
-    _check_schedule(call)
+    calendar_event.check(call.get("schedule"))
     call.demand(f"/vms/{vmid}", "VM.Replicate")
     guest = world.guests.get(vmid)
     if guest is None:
@@ -99,7 +89,7 @@ def create(call: Call) -> Json:
 
 def update(call: Call) -> Json:
     """Answer ``PUT /cluster/replication/{id}``."""
-    _check_schedule(call)
+    calendar_event.check(call.get("schedule"))
     call.demand(f"/vms/{call.params['id'].partition('-')[0]}", "VM.Replicate")
     call.world.need_quorum("file-replication_cfg")
     if (digest := call.get("digest")) and digest != _digest(call):

@@ -153,9 +153,13 @@ networks: [{bridge: vmbr0, rate: 12.50, mtu: 1}]
 networks: [{bridge: vmbr0, trunks: [30, 10, 20]}]
 networks: [{bridge: vmbr0}, {bridge: vmbr0, slot: net3, model: vmxnet3}]
 """
+KEY = (
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBAku2N12GfFwRDMF"
+    "yW/Z62jMMd2Nf8H3Nsy2Ii7AsflXuJDMrMfl+EM+7It0wsV/DdjvYVLyLe9pV7/dnPST6vA= me@home office"
+)
 CLONE_CASES = """
 cloudInit: {user: admin}
-cloudInit: {user: admin, sshKeys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFf/x+y== me@home office"]}
+cloudInit: {user: admin, sshKeys: ["{key}"]}
 cloudInit: {user: admin, upgrade: true, type: nocloud}
 cloudInit: {user: admin, upgrade: false}
 cloudInit: {vendorData: "local:snippets/vendor.yaml"}
@@ -214,7 +218,7 @@ def _cases(base: str, lines: str) -> list[tuple[str, str]]:
 
 CASES = [
     *_cases(VM_BASE, VM_CASES),
-    *_cases(CLONE_BASE, CLONE_CASES),
+    *_cases(CLONE_BASE, CLONE_CASES.replace("{key}", KEY)),
     *_cases(CT_BASE, CT_CASES),
 ]
 

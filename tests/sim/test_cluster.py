@@ -89,3 +89,14 @@ def test_an_acl_entry_lets_a_token_do_what_its_role_holds() -> None:
     token = f"PVEAPIToken=ops@pve!ops={secret}"
     assert lab.call("POST", "/nodes/pve1/qemu/101/status/start", as_=token).status == 200
     assert lab.call("PUT", "/nodes/pve1/qemu/101/config", as_=token, cores=4).status == 403
+
+
+def test_a_backup_job_without_a_readable_schedule_is_refused() -> None:
+    """``pve-calendar-event`` is a format of its own (``PVE/CalendarEvent.pm``)."""
+    lab = Lab()
+    refused = lab.call("POST", "/cluster/backup", id="late", schedule="foo", all=1)
+    assert refused.status == 400
+    assert (refused.errors or {})["schedule"].startswith(
+        "invalid format - invalid calendar event 'foo' - "
+    )
+    assert lab.get("/cluster/backup") == []
