@@ -7,6 +7,7 @@ leaves open (a storage that is there, a bridge, a template) is filled in here.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from urllib.parse import quote
 
 from qlop.sim import formats, schema
 from qlop.sim.schema import Spec
@@ -42,6 +43,7 @@ NOT_OPTIONS: Mapping[str, str] = {
 """Parameters of the call that are no options of the guest, or no guest to be adopted."""
 
 MAC = "BC:24:11"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAUqT3SZvuMILVJ3nMHmCzBVep/E6Q4zWH2ix+wRNluA me@x"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,8 @@ class Maker:
             for number in self.random.sample(range(top), self.random.randint(1, min(2, top))):
                 key = f"{name}{number}"
                 params[key] = self.value(kind, key, spec)
-        return params
+        drives = [key for key, value in params.items() if value.endswith(":cloudinit")]
+        return params | dict.fromkeys(drives[1:], "none,media=cdrom")  # PVE takes one at most.
 
     def value(self, kind: str, name: str, spec: Spec) -> str:
         """Return a value that ``spec`` allows for an option."""
@@ -128,8 +131,10 @@ class Maker:
 
     def properties(self, base: str, keys: Mapping[str, Spec]) -> str:
         """Return a property string with some of its keys."""
-        parts: list[str] = []
+        parts: dict[str, str] = {}
         for key, spec in keys.items():
+            if spec.requires and spec.requires not in parts:
+                continue
             if spec.alias or (base, key) in LEFT_OUT or ("", key) in LEFT_OUT:
                 continue
             share = 0.9 if key == "bridge" else 0.35
@@ -138,8 +143,8 @@ class Maker:
             if spec.optional and spec.default_key and base in {"usb", "hostpci"}:
                 continue
             value = self.inner(base, key, spec)
-            parts.append(value if spec.default_key else f"{key}={value}")
-        return ",".join(parts) or self.properties(base, keys)
+            parts[key] = value if spec.default_key else f"{key}={value}"
+        return ",".join(parts.values()) or self.properties(base, keys)
 
     def inner(self, base: str, key: str, spec: Spec) -> str:
         """Return a value for one key of a property string."""
@@ -225,7 +230,12 @@ SPECIAL: Mapping[tuple[str, str], Special] = {
     (CONTAINER, "mp"): Maker.mount,
     (CONTAINER, "rootfs"): Maker.mount,
     (VM, "smbios1"): lambda maker, _: maker.random.choice(
-        ["uuid={}", "uuid={},family=Zm9v,base64=1", "serial=x1,uuid={}"]
+        [
+            "uuid={}",
+            "uuid={},family=Zm9v,base64=1",
+            "serial=x1,uuid={}",
+            "uuid={},manufacturer=QUNNRQ==,product=Vk0=,version=MQ==,sku=Uw==,base64=1",
+        ]
     ).format(maker.uuid()),
     (VM, "memory"): lambda maker, _: maker.random.choice(["2048", "current=1024", "16", "3000"]),
     ("", "description"): lambda maker, _: maker.random.choice(NOTES),
@@ -257,6 +267,7 @@ INNER: Mapping[tuple[str, str], Special] = {
 LEFT_OUT: Mapping[tuple[str, str], str] = {
     ("hostpci", "legacy-igd"): "excludes what else is drawn",
     ("hostpci", "host"): "excludes a mapping, which is drawn",
+    ("cpu", "reported-model"): "only of a custom model",
     ("usb", "host"): "excludes a mapping, which is drawn",
     ("", "import-from"): "how a disk is made; its configuration never has it",
     ("", "size"): "how large a disk is made is drawn apart",
@@ -288,16 +299,22 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
     "hookscript": SNIPPETS,
     "cipassword": ("geheim",),
     "ciuser": ("admin", "With Space", "a.b"),
-    "sshkeys": ("ssh-ed25519%20AAAAC3Nz%20me%40x%0A", "ssh-rsa%20AAAA%0A%0Assh-rsa%20BBBB", "x"),
+    "sshkeys": (quote(f"{KEY}\n", safe=""), quote(f"{KEY}\n\n{KEY}", safe="")),
     "nameserver": ("9.9.9.9", "1.1.1.1 2001:db8::1", "8.8.8.8,9.9.9.9"),
     "searchdomain": ("example.org", "a.b c.d"),
     "boot": ("order=scsi0;net0", "order=ide2", "cdn", "order=usb0;scsi0"),
     "bootdisk": ("scsi0",),
     "startdate": ("now", "2026-11-24T08:00:00"),
-    "timezone": ("host", "Asia/Jakarta", "Etc/GMT+5"),
+    "timezone": ("host", "Asia/Jakarta", "Europe/Berlin"),
     "vmstatestorage": (STORAGE,),
     "hotplug": ("0", "1", "network,disk,usb", "memory,cpu", "disk;network"),
-    "cpu": ("host", "cputype=kvm64,flags=+aes;-pcid", "x86-64-v2-AES,hidden=1", "custom-mine"),
+    "cpu": (
+        "host",
+        "cputype=kvm64,flags=+aes;-pcid",
+        "x86-64-v2-AES,hidden=1",
+        "host,hv-vendor-id=qlop,guest-phys-bits=40,phys-bits=host",
+        "kvm64,phys-bits=40",
+    ),
     "machine": (
         "q35",
         "pc-i440fx-9.2+pve1",
@@ -323,7 +340,7 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
     "hostnodes": ("0",),
     "parallel": ("/dev/parport0",),
     "vmgenid": ("1", "0"),
-    "ssh-public-keys": ("ssh-ed25519 AAAAC3Nz me@x",),
+    "ssh-public-keys": (KEY,),
     "pve-volume-id": SNIPPETS,
     "rng": (
         "source=/dev/urandom",
@@ -331,10 +348,21 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
         "source=/dev/random,period=1500",
     ),
     "watchdog": ("i6300esb", "model=ib700,action=reset", "action=poweroff"),
-    "hostpci": ("mapping=gpu", "mapping=gpu,pcie=1,rombar=0"),
+    "hostpci": (
+        "mapping=gpu",
+        "mapping=gpu,pcie=1,rombar=0",
+        "mapping=gpu,mdev=nvidia-63,x-vga=1",
+        "mapping=gpu,romfile=vbios.bin,driver=keep",
+        "mapping=gpu,vendor-id=0x10de,device-id=0x1b38,sub-vendor-id=0x10de,sub-device-id=0x0001",
+    ),
     "usb": ("spice", "mapping=stick,usb3=1"),
-    "amd-sev": ("type=std", "std,no-debug=1"),
-    "intel-tdx": ("type=tdx", "tdx,attestation=0"),
+    "amd-sev": (
+        "type=std",
+        "std,no-debug=1",
+        "es,no-key-sharing=1,kernel-hashes=1",
+        "snp,allow-smt=0,kernel-hashes=0",
+    ),
+    "intel-tdx": ("type=tdx,attestation=1", "tdx,attestation=0,vsock-cid=2,vsock-port=4050"),
     "ivshmem": ("size=32", "size=16,name=foo"),
 }
 """Texts for what has a pattern or a format that describes no text."""
