@@ -1,5 +1,6 @@
 """``qlop demo``: a simulated cluster brought to its manifests, live."""
 
+import signal
 import time
 from dataclasses import dataclass, field
 from enum import Enum
@@ -71,6 +72,7 @@ def demo(
     directory: Directory = None,
 ) -> int:
     """Bring a simulated three-node cluster to what `desired-state` says, before your eyes."""
+    signal.signal(signal.SIGTERM, _interrupted)
     with stage.set_up(
         manifests=desired_state,
         home=directory,
@@ -84,6 +86,11 @@ def demo(
             except KeyboardInterrupt:
                 return 0
         return _close(ready, ending)
+
+
+def _interrupted(_signal: int, _frame: object) -> None:
+    """End as Ctrl-C does, with the daemon and the cluster that belong to the demonstration."""
+    raise KeyboardInterrupt
 
 
 def _play(ready: Stage, view: View, *, once: bool) -> tuple[Ending, str]:

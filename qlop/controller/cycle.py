@@ -214,7 +214,7 @@ class Engine:
     def _nodes(self, source: PlanInput) -> tuple[NodeStatus, ...]:
         """Return the nodes as they were last seen, if they are not seen now."""
         if not source.observed.nodes and self.last is not None:
-            return self.last.status.nodes
+            return status.unseen(self.last.status.nodes)
         return status.nodes(source.desired, source.observed)
 
     def _may_act(self, result: CycleResult) -> bool:

@@ -1,5 +1,6 @@
 """Say how things stand after a cycle, purely."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from qlop.model.desired import Desired, DesiredGuest
@@ -61,6 +62,11 @@ def nodes(desired: Desired | None, observed: Observed) -> tuple[NodeStatus, ...]
     return tuple(statuses)
 
 
+def unseen(last: tuple[NodeStatus, ...]) -> tuple[NodeStatus, ...]:
+    """Return nodes as they were last known, said to be so."""
+    return tuple(replace(node, seen=False) for node in last)
+
+
 def blind(
     *,
     at: datetime,
@@ -80,7 +86,7 @@ def blind(
         leading=leading,
         stalled=stalled,
         quorate=False,
-        nodes=before.nodes if before is not None else (),
+        nodes=unseen(before.nodes) if before is not None else (),
         subjects=before.subjects if before is not None else (),
         unmanaged=before.unmanaged if before is not None else (),
         unknown=before.unknown if before is not None else (),

@@ -43,13 +43,17 @@ class SubjectStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
-    """One node: whether it is online, and how many of its bytes are promised."""
+    """One node: whether it is online, and how many of its bytes are promised.
+
+    ``seen`` is false if this cycle could not look: then the rest is what was last known.
+    """
 
     name: NodeName
     online: bool
     guests: int
     memory_bytes: int
     memory_promised_bytes: int
+    seen: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -180,6 +180,8 @@ def node_span(status: Status, node: NodeStatus) -> Span:
 
     A cycle that did not see the cluster whole says nothing about nodes that are not there.
     """
+    if not node.seen:
+        return Span("not seen", Tone.WARN)
     if node.online:
         return Span("online", Tone.GOOD)
     if status.reconciled_at != status.at:

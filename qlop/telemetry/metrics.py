@@ -170,7 +170,9 @@ class Metrics:
     def _cluster(self) -> None:
         self._quorate = self._gauge("cluster_quorate", "1 while the cluster has a quorum.")
         self._gaps = self._gauge("observation_gaps", "Things that could not be seen.")
-        self._online = self._gauge("node_online", "1 while the node is online.", "node")
+        self._online = self._gauge(
+            "node_online", "1 while the node is online; no series while it can't be seen.", "node"
+        )
         self._node_guests = self._gauge("node_guests", "Guests on the node.", "node")
         self._memory = self._gauge("node_memory_bytes", "Memory that the node has.", "node")
         self._promised = self._gauge(
@@ -291,7 +293,8 @@ class Metrics:
         for gauge in (self._online, self._node_guests, self._memory, self._promised):
             gauge.clear()
         for node in status.nodes:
-            self._online.labels(node=node.name).set(node.online)
+            if node.seen:
+                self._online.labels(node=node.name).set(node.online)
             self._node_guests.labels(node=node.name).set(node.guests)
             self._memory.labels(node=node.name).set(node.memory_bytes)
             self._promised.labels(node=node.name).set(node.memory_promised_bytes)

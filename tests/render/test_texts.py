@@ -100,6 +100,20 @@ def test_what_could_not_be_seen_is_not_said_to_be_gone() -> None:
     assert "absent" not in text
 
 
+def test_a_node_of_former_times_is_not_said_to_be_online() -> None:
+    former = tuple(replace(node, online=True, seen=False) for node in worlds.STATUS.nodes)
+    unseen = replace(worlds.STATUS, at=worlds.NOW, nodes=former)
+
+    text = line.plain(status.status_lines(unseen, now=worlds.NOW, stale_after=STALE))
+    html = page.status_page(
+        unseen, events=(), now=worlds.NOW, stale_after=STALE, refused="not seen"
+    )
+
+    assert "pve1  not seen" in text
+    assert "online" not in text
+    assert ">online<" not in html
+
+
 def test_a_lost_quorum_is_said_once() -> None:
     lost = replace(worlds.STATUS, quorate=False)
     stalled = replace(lost, stalled="the cluster has no quorum")

@@ -207,3 +207,11 @@ def test_prometheus_finds_nothing_to_complain_about() -> None:
     )
 
     assert (check.returncode, check.stdout, check.stderr) == (0, b"", b"")
+
+
+def test_a_node_that_is_not_seen_is_neither_online_nor_offline() -> None:
+    metrics = Metrics(version="0.1.0")
+
+    for seen in (True, False):
+        metrics.publish(replace(STATUS, nodes=(replace(NODE, seen=seen),)), queued=0)
+        assert ('qlop_node_online{node="pve1"}' in values(metrics)) is seen
