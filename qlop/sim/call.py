@@ -87,6 +87,20 @@ class Call:
             work=work,
         )
 
+    def target(self) -> str:
+        """Return the node that guests are to be migrated to.
+
+        Raises:
+            ApiError: 400, it is this node; 500, there is none of that name, or no quorum.
+        """
+        target = self.params["target"]
+        if target == self.node:
+            raise bad_parameters({"target": "target is local node."})
+        self.world.need_quorum()
+        if target not in self.world.nodes:
+            raise ApiError(f"no such cluster node '{target}'")
+        return target
+
     def refuse_skiplock(self) -> None:
         """Refuse ``skiplock`` unless root itself asks."""
         if self.flag("skiplock") and not self.who.is_root:

@@ -7,7 +7,7 @@ from qlop.sim import drives, ha, power, qemu_migrate, replication, volumes
 from qlop.sim.call import Call, Handlers, check_lock, write
 from qlop.sim.engine import World, guest_lock, migration_lock
 from qlop.sim.state import Guest, Kind, Task, Volume, Worker
-from qlop.sim.wire import ApiError, TaskError, bad_parameters
+from qlop.sim.wire import ApiError, TaskError
 
 _SHUTDOWN_TIMEOUT_S = 60
 
@@ -124,12 +124,7 @@ def _no_criu(call: Call, task: Task, flags: str) -> Worker:
 
 def migrate(call: Call) -> Json:
     """Answer ``POST …/migrate``: offline, or by a restart on the target."""
-    world, target = call.world, call.params["target"]
-    if target == call.node:
-        raise bad_parameters({"target": "target is local node."})
-    world.need_quorum()
-    if target not in world.nodes:
-        raise ApiError(f"no such cluster node '{target}'")
+    world, target = call.world, call.target()
     guest = call.guest()
     if guest.is_running and not call.flag("online") and not call.flag("restart"):
         raise ApiError("can't migrate running container without --online or --restart")

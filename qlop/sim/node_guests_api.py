@@ -6,12 +6,12 @@ After ``suspendall`` and ``migrateall`` in ``PVE/API2/Nodes.pm`` (pve-manager).
 from dataclasses import replace
 
 from qlop.ports import Json
-from qlop.sim import qemu_migrate, routes_within, startall
+from qlop.sim import qemu_migrate, routes_within, startall, workers
 from qlop.sim.access import denied
 from qlop.sim.call import Call, Handlers
 from qlop.sim.qemu_config import split_list
 from qlop.sim.state import Guest, Kind, Task, Worker
-from qlop.sim.wire import ApiError, TaskError, bad_parameters
+from qlop.sim.wire import ApiError, TaskError
 
 _POLL_S = 1.0
 _WORKERS_MAX = 8
@@ -45,13 +45,9 @@ def _ask(call: Call, guest: Guest, path: str, **params: str) -> str:
     return str(handler(replace(call, route=route, params=values, extra={}, delay_s=0.0)))
 
 
-def _alive(call: Call, upids: list[str]) -> list[str]:
-    return [upid for upid in upids if call.world.tasks[upid].end_at is None]
-
-
 def _wait(call: Call, upids: list[str], places: int) -> Worker:
     """Wait until fewer than ``places`` of the tasks run."""
-    while len(_alive(call, upids)) >= places:
+    while len(workers.alive(call.world, upids)) >= places:
         yield _POLL_S
 
 
@@ -90,12 +86,7 @@ def _suspend_all(call: Call, task: Task) -> Worker:
 def migrate_all(call: Call) -> Json:
     """Answer ``POST /nodes/{node}/migrateall``."""
     check(call, "VM.Migrate")
-    world, target = call.world, call.params["target"]
-    if target == call.node:
-        raise bad_parameters({"target": "target is local node."})
-    world.need_quorum()
-    if target not in world.nodes:
-        raise ApiError(f"no such cluster node '{target}'")
+    world, target = call.world, call.target()
     places = call.number("max-workers") or call.number("maxworkers")
     places = places or int(world.options.get("max_workers", "0"))
     if not places:

@@ -106,12 +106,7 @@ def local_disks(world: World, guest: Guest) -> list[tuple[str, Volume]]:
 
 def migrate(call: Call) -> Json:
     """Answer ``POST …/migrate``."""
-    world, target = call.world, call.params["target"]
-    if target == call.node:
-        raise bad_parameters({"target": "target is local node."})
-    world.need_quorum()
-    if target not in world.nodes:
-        raise ApiError(f"no such cluster node '{target}'")
+    world, target = call.world, call.target()
     for name in ("force", "migration_type", "migration_network"):
         if call.get(name) not in {None, "0"} and not call.who.is_root:
             raise bad_parameters({name: "Only root may use this option."})

@@ -58,9 +58,9 @@ def start_all(
             delay_s = startup(guest, "up", _VM_DELAY_S if guest.kind is Kind.QEMU else 0)
             if delay_s:
                 yield float(delay_s)
-            while len(_alive(world, starting)) >= places_max:
+            while len(workers.alive(world, starting)) >= places_max:
                 yield _POLL_S
-        while _alive(world, starting):
+        while workers.alive(world, starting):
             yield _POLL_S
 
 
@@ -87,10 +87,6 @@ def startup(guest: Guest, name: str, default: int) -> int:
         if not value and key.isdecimal() and name == "order":
             return int(key)
     return default
-
-
-def _alive(world: World, upids: list[str]) -> list[str]:
-    return [upid for upid in upids if world.tasks[upid].end_at is None]
 
 
 def _remove_backup_locks(world: World, task: Task, node: str) -> None:

@@ -1,6 +1,6 @@
 """Run tasks: fork a worker, let it take its time, write down how it ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from qlop.sim.engine import World
 from qlop.sim.faults import Effect
@@ -49,6 +49,11 @@ def fork(
     _doom(world, task)
     world.schedule(_FIRST_STEP_S, lambda: _step(world, task))
     return upid
+
+
+def alive(world: World, upids: Iterable[str]) -> list[str]:
+    """Return those tasks that have not ended."""
+    return [upid for upid in upids if world.tasks[upid].end_at is None]
 
 
 def _step(world: World, task: Task) -> None:
