@@ -198,6 +198,21 @@ async def test_a_cycle_that_saw_half_leaves_the_instants_of_the_last_whole_one()
     assert result.status.at == b.NOW + timedelta(hours=1)
 
 
+async def test_nodes_that_are_not_seen_are_told_as_they_were_and_that_it_was_then() -> None:
+    blind = replace(ON, complete=False, nodes={}, taken_at=b.NOW + timedelta(hours=1))
+    cast = Cast(WANT, [ON, blind, replace(ON, taken_at=b.NOW + timedelta(hours=2))])
+    told = []
+    for _ in range(3):
+        result = await cast.engine.cycle(read_manifests=True, act=True)
+        told.append(result.status.nodes)
+        cast.clock.instant += timedelta(hours=1)
+
+    seen, unseen, again = told
+    assert {(node.online, node.seen) for node in seen} == {(True, True)}
+    assert unseen == tuple(replace(node, seen=False) for node in seen)
+    assert again == seen
+
+
 async def test_it_looks_for_what_the_manifests_care_about() -> None:
     keeping = b.desired_guest("db", snapshots=Snapshots(keep=("a",)))
     cast = Cast(b.desired(b.desired_guest(), keeping), [ON])

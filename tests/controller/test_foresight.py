@@ -2,14 +2,19 @@
 
 from dataclasses import replace
 
+import pytest
+
+from qlop.controller import foresight
 from qlop.controller.foresight import Foresight, foresee
 from qlop.model.desired import Desired, Snapshots
+from qlop.model.finding import Finding, Severity
 from qlop.model.health import AgentCheck
 from qlop.model.ids import ServiceName, VmId
 from qlop.model.observed import Observed
 from qlop.planner import planner
 from qlop.render.action import action_text
 from tests import builders as b
+from tests.planner import asking
 
 DB = b.desired_guest("db", snapshots=Snapshots(keep=("accepted",), memory=True))
 WEB = b.desired_guest("web")
@@ -69,3 +74,23 @@ def test_nobody_is_foreseen_to_wait_for_what_only_people_end() -> None:
     found = foreseen(want, b.observed(b.template(), stranger))
 
     assert texts(found) == ["configure web (10000): smbios1"]
+
+
+def test_no_window_is_waited_for() -> None:
+    said = asking.saying(reboot=asking.WINDOW)
+    want = asking.want(said, asking.SHUT, options=asking.CORES)
+    have = b.observed(b.template(), asking.having(cores="2"))
+    plan = planner.plan(b.plan_input(b.desired(want), have))
+
+    assert plan.reconsider_at is not None
+    assert plan.reconsider_at - b.NOW < foresight.HORIZON
+    assert foreseen(b.desired(want), have) == Foresight()
+
+
+def test_what_the_audit_objects_to_is_not_gone_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Finding(severity=Severity.ERROR, code="audit-x", message="x")
+    monkeypatch.setattr(foresight, "audit", lambda *_: (broken,))
+
+    found = foreseen(needing(b.desired(DB, WEB)), b.observed(b.template()))
+
+    assert (found.actions, found.whole) == ((), False)

@@ -65,7 +65,8 @@ def test_a_blind_status_keeps_what_was_known() -> None:
     first = status.blind(
         at=b.NOW, cycle=CycleId("1"), leading=True, stalled="x", findings=(), before=None
     )
-    before = replace(first, subjects=subjects, observed_at=b.NOW, quorate=True)
+    nodes = (_node("pve1"), _node("pve2", online=False))
+    before = replace(first, subjects=subjects, nodes=nodes, observed_at=b.NOW, quorate=True)
 
     found = status.blind(
         at=b.NOW, cycle=CycleId("2"), leading=False, stalled="y", findings=(), before=before
@@ -73,7 +74,13 @@ def test_a_blind_status_keeps_what_was_known() -> None:
 
     assert (first.subjects, first.observed_at, first.ready) == ((), None, 0)
     assert found == replace(
-        before, cycle=CycleId("2"), leading=False, stalled="y", gaps=("y",), quorate=False
+        before,
+        cycle=CycleId("2"),
+        leading=False,
+        stalled="y",
+        gaps=("y",),
+        quorate=False,
+        nodes=tuple(replace(node, seen=False) for node in nodes),
     )
     assert {one.service for one in found.subjects} == {
         ServiceName("db"),

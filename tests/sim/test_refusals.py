@@ -44,6 +44,18 @@ def granted(**roles: str) -> Lab:
             {},
             "/storage/nas, Datastore.AllocateSpace|Datastore.Audit",
         ),
+        (
+            "GET",
+            f"/nodes/pve1/storage/nas/content/{ARCHIVE}",
+            {},
+            "/storage/nas, Datastore.AllocateSpace",
+        ),
+        (
+            "GET",
+            "/nodes/pve1/storage/local-lvm/content/local-lvm:vm-9000-disk-0",
+            {},
+            "/storage/local-lvm, Datastore.Audit",
+        ),
         ("POST", "/nodes/pve1/startall", {}, "/, VM.PowerMgmt"),
         ("POST", "/nodes/pve1/stopall", {"vms": "9000"}, "/vms/9000, VM.PowerMgmt"),
         (
@@ -314,3 +326,22 @@ def test_a_volume_is_asked_for_at_its_own_storage() -> None:
     answer = Lab().call("GET", "/nodes/pve1/storage/nas/content/local:iso/x.iso")
 
     assert answer.errors == {"volume": "storage ID mismatch (local != nas)\n"}
+
+
+@pytest.mark.parametrize(
+    ("volume", "role", "needs"),
+    [
+        (ARCHIVE, "PVEDatastoreUser", "/vms/100, VM.Backup"),
+        ("nas:9000/vm-9000-disk-0.qcow2", "PVEDatastoreUser", "/vms/9000, VM.Config.Disk"),
+    ],
+)
+def test_a_guests_volume_needs_a_right_on_the_guest_too(
+    volume: str, role: str, needs: str
+) -> None:
+    """pve-storage ``check_volume_access``."""
+    lab = granted(_storage_nas=role)
+
+    answer = lab.call("GET", f"/nodes/pve1/storage/nas/content/{volume}", as_=FEW)
+
+    assert answer.status == 403
+    assert needs in answer.reason
