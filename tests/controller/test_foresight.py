@@ -11,6 +11,7 @@ from qlop.model.finding import Finding, Severity
 from qlop.model.health import AgentCheck
 from qlop.model.ids import ServiceName, VmId
 from qlop.model.observed import Observed
+from qlop.model.owner import signed_description
 from qlop.planner import planner
 from qlop.render.action import action_text
 from tests import builders as b
@@ -79,7 +80,9 @@ def test_nobody_is_foreseen_to_wait_for_what_only_people_end() -> None:
 def test_no_window_is_waited_for() -> None:
     said = asking.saying(reboot=asking.WINDOW)
     want = asking.want(said, asking.SHUT, options=asking.CORES)
-    have = b.observed(b.template(), asking.having(cores="2"))
+    notes, board = signed_description("", b.mark()), b.mark().witness.replace(":", "=")
+    guest = asking.having(cores="2", description=notes, smbios1=board)
+    have = b.observed(b.template(), guest)
     plan = planner.plan(b.plan_input(b.desired(want), have))
 
     assert plan.reconsider_at is not None

@@ -187,3 +187,16 @@ def test_nothing_is_written_without_quorum(
     assert (code, out) == (1, ""), err
     assert "the node that answered is in no quorate cluster" in err
     assert not (tmp_path / "desired").exists()
+
+
+def test_nothing_is_imported_from_a_view_that_is_not_whole(
+    server: SimServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desired = tmp_path / "desired"
+    server.cluster.world.forced_quorum = False
+
+    code, _, err = qlop(capsys, "import", "--all", "--out", str(desired))
+
+    assert code == 1, err
+    assert "nothing is written" in err
+    assert not desired.exists()
