@@ -189,14 +189,17 @@ def _move(call: Call, task: Task, key: str, storage_name: str) -> Worker:
     for _ in range(2):
         task.say(f"transferred {total} of {total} (100.00%)")
     drive["file"] = copy.volid
-    drive["size"] = drives.size_text(copy.size_bytes)
+    if not key.startswith("unused"):
+        drive["size"] = drives.size_text(copy.size_bytes)
     guest.config[key] = drives.show(drive)
     if guest.run is not None:
         guest.run.devices[key] = guest.config[key]
     if call.flag("delete"):
         volumes.drop(world, source)
     else:
-        qemu_disks.add_unused(guest, source.volid)
+        if qemu_disks.is_cloudinit(source.volid):
+            task.say(f"found unused cloudinit disk '{source.volid}', removing it")
+        qemu_disks.add_unused(call.world, guest, source.volid)
     write(world, guest)
 
 

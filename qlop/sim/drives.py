@@ -108,6 +108,15 @@ def _number(key: str) -> int:
     return int(re.sub(r"\D", "", key) or 0)
 
 
+def mounts(keys: Iterable[str]) -> list[str]:
+    """Return the root file system and mount points among ``keys``, as PVE goes through them.
+
+    ``valid_volume_keys`` in pve-container's ``PVE/LXC/Config.pm``: the root first.
+    """
+    wanted = list(keys)
+    return [key for key in wanted if key == "rootfs"] + numbered(wanted, "mp")
+
+
 def numbered(keys: Iterable[str], prefix: str) -> list[str]:
     """Return the keys ``prefix0``, ``prefix1``… among ``keys``, in numeric order."""
     wanted = [key for key in keys if re.fullmatch(rf"{prefix}\d+", key)]

@@ -143,10 +143,9 @@ def _create(call: Call, task: Task, given: dict[str, str], *, is_unprivileged: b
     before = {(volume.volid, volume.node) for volume in volumes.of_guest(world, vmid)}
     config: dict[str, str] = {}
     try:
-        for option in sorted(given):
-            if drives.is_mount(option):
-                config[option] = lxc_pending.create_mount(world, guest, given[option])
-                _say_created(call, task, config[option])
+        for option in drives.mounts(given):
+            config[option] = lxc_pending.create_mount(world, guest, given[option])
+            _say_created(call, task, config[option])
         yield world.spec.timing.allocate_s
         template = call.params["ostemplate"]
         archive = _archive(call, task, template)

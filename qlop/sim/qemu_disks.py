@@ -214,10 +214,8 @@ def register_unused(world: World, guest: Guest, value: str) -> None:
     """Keep a detached disk as ``unusedN``; a CD-ROM is just let go, a cloud-init one freed."""
     drive = drives.parse(value)
     file = drive.get("file", "none")
-    if "cloudinit" in file.rpartition("/")[2]:
-        volume = volumes.find(world, file, guest.node)
-        if volume is not None and volume.vmid == guest.vmid:
-            volumes.drop(world, volume)
+    if is_cloudinit(file):
+        _free_cloudinit(world, guest, file)
         return
     if drives.is_cdrom(value) or ":" not in file:
         return
@@ -226,11 +224,29 @@ def register_unused(world: World, guest: Guest, value: str) -> None:
         return
     if is_in_use(guest, file, without=value):
         return
-    add_unused(guest, file)
+    add_unused(world, guest, file)
 
 
-def add_unused(guest: Guest, volid: str) -> None:
-    """Give a volume the first free ``unusedN``, unless it has one."""
+def is_cloudinit(volid: str) -> bool:
+    """Return whether a volume is the cloud-init drive of a VM."""
+    return "cloudinit" in volid.rpartition("/")[2]
+
+
+def _free_cloudinit(world: World, guest: Guest, volid: str) -> None:
+    volume = volumes.find(world, volid, guest.node)
+    if volume is not None and volume.vmid == guest.vmid:
+        volumes.drop(world, volume)
+
+
+def add_unused(world: World, guest: Guest, volid: str) -> None:
+    """Give a volume the first free ``unusedN``, unless it has one.
+
+    A cloud-init drive, which can be made anew, is freed (``add_unused_volume`` in
+    qemu-server's ``PVE/QemuConfig.pm``).
+    """
+    if is_cloudinit(volid):
+        _free_cloudinit(world, guest, volid)
+        return
     if any(guest.config.get(key) == volid for key in drives.numbered(guest.config, "unused")):
         return
     number = 0

@@ -46,7 +46,7 @@ def _unused(world: World, guest: Guest) -> Iterator[str]:
     for volume in volumes.of_guest(world, guest.vmid):
         is_state = "-state-" in volume.volid
         if volume.node in {"", guest.node} and not is_state and not _is_named(guest, volume.volid):
-            qemu_disks.add_unused(guest, volume.volid)
+            qemu_disks.add_unused(world, guest, volume.volid)
             yield f"{volume.volid} is unused"
 
 

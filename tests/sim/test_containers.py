@@ -90,3 +90,14 @@ def test_a_destroyed_container_leaves_nothing() -> None:
     assert lab.do("DELETE", guest, purge=1) == "OK"
     assert lab.listed(200) == {}
     assert lab.get("/nodes/pve2/storage/local-lvm/content", vmid=200) == []
+
+
+def test_the_volumes_of_a_new_container_are_made_root_first_then_by_number() -> None:
+    """pve-container, ``valid_volume_keys`` in ``PVE/LXC/Config.pm``."""
+    lab = Lab()
+    mounts = {f"mp{number}": f"local-lvm:1,mp=/m{number}" for number in (10, 2)}
+
+    config = lab.get(f"{made(lab, **mounts)}/config")
+
+    volumes = [config[slot].partition(",")[0] for slot in ("rootfs", "mp2", "mp10")]
+    assert volumes == [f"local-lvm:vm-200-disk-{number}" for number in range(3)]

@@ -134,3 +134,33 @@ def test_guests_are_listed_in_no_order() -> None:
     orders = {tuple(row["vmid"] for row in lab.get("/nodes/pve1/qemu")) for _ in range(8)}
 
     assert len(orders) > 1
+
+
+def test_a_cloud_init_drive_that_is_moved_leaves_nothing_unused() -> None:
+    """qemu-server, ``add_unused_volume`` in ``PVE/QemuConfig.pm``."""
+    lab = Lab()
+    guest = lab.clone(100)
+    own = next(
+        key for key, value in lab.get(f"{guest}/config").items() if "cloudinit" in str(value)
+    )
+    lab.call("PUT", f"{guest}/config", scsi5="local-lvm:1")
+    for disk in (own, "scsi5"):
+        assert lab.do("POST", f"{guest}/move_disk", disk=disk, storage="nas") == "OK"
+
+    config = lab.get(f"{guest}/config")
+    held = [row["volid"] for row in lab.get("/nodes/pve1/storage/local-lvm/content", vmid=100)]
+
+    assert config[own].startswith("nas:100/vm-100-cloudinit")
+    assert [key for key in config if key.startswith("unused")] == ["unused0"]
+    assert not [volid for volid in held if "cloudinit" in volid]
+
+
+def test_an_unused_disk_that_is_moved_is_told_without_its_size() -> None:
+    lab = Lab()
+    guest = lab.clone(100)
+    lab.call("PUT", f"{guest}/config", scsi5="local-lvm:1")
+    lab.call("PUT", f"{guest}/config", delete="scsi5")
+
+    assert lab.do("POST", f"{guest}/move_disk", disk="unused0", storage="nas", delete=1) == "OK"
+
+    assert lab.get(f"{guest}/config")["unused0"].partition(".")[2] in {"raw", "qcow2"}
