@@ -199,7 +199,7 @@ MUTANTS = (
     Mutant(
         name="a detached disk is kept as unused",
         module="qemu_disks",
-        rule="    add_unused(guest, file)\n",
+        rule="    add_unused(world, guest, file)\n",
         instead="",
     ),
     Mutant(
